@@ -1,0 +1,268 @@
+"""Serves one agent's session: handshake, then its questions and publications, and the feed.
+
+An agent that hasn't proven itself can do nothing but prove itself: only the handshake makes a
+`Session`, and it has to end within ten seconds. What breaks the protocol closes the connection with
+a reason.
+"""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+
+import structlog
+from aiohttp import WSCloseCode, WSMsgType, web
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from coordinator.engine.hub import Listener
+from coordinator.engine.ledger import Change, Ledger
+from coordinator.engine.publications import Publisher, Taken, take
+from coordinator.engine.units import Units
+from coordinator.store import feed, histories, people, record
+from protocol.displayable import PersonName
+from protocol.identifiers import Nonce
+from protocol.record.checkpoints import log_origin, open_checkpoint
+from protocol.record.entries import EntryKind
+from protocol.refusals import Refusal, Rule, refuse
+from protocol.schema import Struct, from_bytes, to_bytes
+from protocol.session.handshake import (
+    AgentHello,
+    AgentProof,
+    Cursor,
+    Welcome,
+    answer_hello,
+    check_proof,
+)
+from protocol.session.messages import (
+    HISTORY_PAGE,
+    MAX_MESSAGE_BYTES,
+    AgentMessage,
+    AgentNews,
+    CaughtUp,
+    Consistency,
+    Done,
+    HistoryPage,
+    Publish,
+    Refused,
+    States,
+    WantConsistency,
+    WantHistory,
+    WantStates,
+)
+from protocol.violations import Violation
+from quorate.exits import Trouble
+from quorate.unavailable import Unavailable
+
+PATH = "/v1/agent"
+HANDSHAKE_SECONDS = 10.0
+MAX_SESSIONS = 1000
+MAX_QUESTIONS = 32
+_log = structlog.get_logger("coordinator.agents")
+
+
+@dataclass(frozen=True)
+class Session:
+    """An agent that has proven itself."""
+
+    publisher: Publisher
+    cursor: Cursor | None
+
+
+class Gateway:
+    """All sessions of an instance. `certificate` is the fingerprint of our TLS certificate."""
+
+    def __init__(self, ledger: Ledger, units: Units, *, certificate: bytes, epoch: bytes) -> None:
+        self._ledger = ledger
+        self._units = units
+        self._certificate = certificate
+        self._epoch = epoch
+        self._sessions: set[web.WebSocketResponse] = set()
+
+    def routes(self) -> list[web.RouteDef]:
+        """What the server has to route here."""
+        return [web.get(PATH, self.serve)]
+
+    async def close(self) -> None:
+        """Tells every agent that we go away."""
+        for socket in list(self._sessions):
+            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the coordinator stops")
+
+    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+        """One connection, from its first byte to its last."""
+        socket = web.WebSocketResponse(
+            max_msg_size=MAX_MESSAGE_BYTES, heartbeat=20.0, compress=False
+        )
+        await socket.prepare(request)
+        if len(self._sessions) >= MAX_SESSIONS:
+            await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too many sessions")
+            return socket
+        self._sessions.add(socket)
+        try:
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
+                session = await self._handshake(socket)
+            await self._talk(socket, session)
+        except TimeoutError:
+            await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"handshake too slow")
+        except Violation as violation:
+            _log.warning("session closed", why=str(violation))
+            reason = str(violation).encode()[:120]
+            await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=reason)
+        except ConnectionError:
+            pass
+        finally:
+            self._sessions.discard(socket)
+        return socket
+
+    async def _handshake(self, socket: web.WebSocketResponse) -> Session:
+        keys = self._ledger.keys
+        hello = from_bytes(AgentHello, await _receive(socket))
+        answer = answer_hello(
+            hello,
+            keys.identity,
+            self._certificate,
+            nonce=Nonce(self._ledger.entropy(32)),
+            now=self._ledger.now(),
+            epoch=self._epoch,
+            sign=keys.sign,
+        )
+        await socket.send_bytes(to_bytes(answer))
+        proof = from_bytes(AgentProof, await _receive(socket))
+        check_proof(hello, answer, proof)
+        person = await self._admit(hello, proof)
+        await socket.send_bytes(to_bytes(Welcome(person=person)))
+        cursor = hello.cursor
+        if cursor is not None and cursor.epoch != self._epoch:
+            cursor = None
+        return Session(publisher=Publisher(person=person, agent=hello.agent), cursor=cursor)
+
+    async def _admit(self, hello: AgentHello, proof: AgentProof) -> PersonName:
+        async def admit(change: Change) -> PersonName:
+            person = await people.agent(change.connection, hello.agent)
+            enrolment = proof.enrolment
+            if person is None and enrolment is not None:
+                enrolled = await people.enrol(
+                    change.connection, hello.agent, enrolment.person, enrolment.token, change.at
+                )
+                if not enrolled:
+                    raise Violation("the invitation isn't good: used, expired or somebody else's")
+                person = enrolment.person
+                news = AgentNews(person=person, agent=hello.agent, enrolled=change.at)
+                change.log(EntryKind.ENROLMENT, news)
+                await change.tell(news)
+            if person is None:
+                raise Violation("an agent that isn't enrolled; it needs an invitation")
+            if hello.checkpoint is not None:
+                await self._known(change, hello.checkpoint)
+            return person
+
+        return await self._ledger.change(admit)
+
+    async def _known(self, change: Change, note: bytes) -> None:
+        """The log must hold what an agent has seen of it; else it was rolled back (DESIGN §2.9)."""
+        log = self._ledger.keys.log
+        seen = open_checkpoint(note, name=log_origin(log), public_key=log)
+        grown = await record.frontier(change.connection)
+        if seen.size > grown.size:
+            raise Violation(
+                f"the log has {grown.size} entries, and you have seen {seen.size}: rolled back"
+            )
+
+    async def _talk(self, socket: web.WebSocketResponse, session: Session) -> None:
+        listener = self._ledger.hub.join()
+        sender = asyncio.create_task(self._send_feed(socket, listener, session.cursor))
+        questions: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                message = await socket.receive()
+                if message.type is not WSMsgType.BINARY:
+                    break
+                asked: AgentMessage = from_bytes(AgentMessage, message.data)  # type: ignore[arg-type]
+                if len(questions) >= MAX_QUESTIONS:
+                    raise Violation(f"more than {MAX_QUESTIONS} unanswered messages")
+                question = asyncio.create_task(self._answer(socket, session, asked))
+                questions.add(question)
+                question.add_done_callback(questions.discard)
+        finally:
+            self._ledger.hub.leave(listener)
+            for task in (sender, *questions):
+                task.cancel()
+            await asyncio.gather(sender, *questions, return_exceptions=True)
+
+    async def _send_feed(
+        self, socket: web.WebSocketResponse, listener: Listener, cursor: Cursor | None
+    ) -> None:
+        position = 0 if cursor is None else cursor.position
+
+        async def read(connection: AsyncConnection) -> list[feed.Item]:
+            return list(await feed.since(connection, self._ledger.instance, position))
+
+        for item in await self._ledger.database.read(read):
+            await socket.send_bytes(item.message)
+            position = item.position
+        await _send(socket, CaughtUp(position=position, now=self._ledger.now()))
+        while True:
+            for item in await listener.take():
+                if item.position > position:
+                    await socket.send_bytes(item.message)
+                    position = item.position
+
+    async def _answer(
+        self, socket: web.WebSocketResponse, session: Session, asked: AgentMessage
+    ) -> None:
+        try:
+            match asked:
+                case Publish(ref=ref, publication=publication):
+                    taken = await take(self._ledger, self._units, session.publisher, publication)
+                    match taken:
+                        case Taken(request=number):
+                            await _send(socket, Done(ref=ref, request=number))
+                        case Refusal():
+                            await _send(socket, Refused(ref=ref, refusal=taken))
+                case WantStates(ref=ref, units=units, nonce=nonce):
+                    answers = await asyncio.gather(
+                        *(self._units.state(unit, (nonce,)) for unit in units),
+                        return_exceptions=True,
+                    )
+                    signed = tuple(one[0] for one in answers if isinstance(one, tuple))
+                    await _send(socket, States(ref=ref, answers=signed))
+                case WantHistory(ref=ref, unit=unit, after=after):
+                    page = await self._ledger.database.read(
+                        lambda connection: histories.page(connection, unit, after, HISTORY_PAGE)
+                    )
+                    await _send(socket, HistoryPage(ref=ref, entries=tuple(page)))
+                case WantConsistency(ref=ref, size=size):
+                    await _send(socket, await self._consistency(ref, size))
+        except Violation as violation:
+            _log.warning("session closed", person=session.publisher.person, why=str(violation))
+            with contextlib.suppress(ConnectionError):
+                reason = str(violation).encode()[:120]
+                await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=reason)
+        except (Unavailable, Trouble) as error:
+            with contextlib.suppress(ConnectionError):
+                reason = str(error).encode()[:120]
+                await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=reason)
+        except ConnectionError:
+            pass
+
+    async def _consistency(self, ref: int, size: int) -> Consistency | Refused:
+        async def prove(change: Change) -> Consistency | Refused:
+            note, grown, _ = await self._ledger.checkpoint(change.connection)
+            if size > grown:
+                refusal = refuse(Rule.LOG_SHORTER, expected=f"at most {grown} entries", found=size)
+                return Refused(ref=ref, refusal=refusal)
+            proof = await record.consistency(change.connection, size, grown)
+            return Consistency(ref=ref, checkpoint=note, proof=proof)
+
+        return await self._ledger.change(prove)
+
+
+async def _receive(socket: web.WebSocketResponse) -> bytes:
+    message = await socket.receive()
+    if message.type is WSMsgType.BINARY:
+        return bytes(message.data)
+    if message.type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED):
+        raise ConnectionResetError("the agent has gone")
+    raise Violation("messages are binary")
+
+
+async def _send(socket: web.WebSocketResponse, message: Struct) -> None:
+    await socket.send_bytes(to_bytes(message))

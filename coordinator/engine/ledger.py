@@ -1,0 +1,175 @@
+"""The one way in which anything changes: stored, logged and put into the feed in one transaction.
+
+async with_change(change) ->
+    begin; result = change(Change); save requests; append to the log; tell; commit
+    then: push the news, wake the pursuit
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from coordinator.engine.hub import Hub
+from coordinator.store import feed, people, record, requests, singles
+from coordinator.store.database import Database
+from coordinator.workflow.course import Event, decide
+from protocol.charter import Chain, Charter
+from protocol.displayable import InstanceName
+from protocol.identifiers import Digest, IdentityKey, Instant
+from protocol.record.checkpoints import Checkpoint, log_origin, sign_checkpoint
+from protocol.record.entries import Entry, EntryKind, Salt, SaltedEntry
+from protocol.refusals import Refusal
+from protocol.request import Request
+from protocol.schema import Struct, to_bytes
+from protocol.session.messages import News, RequestNews
+from protocol.signing.statements import Sign
+
+T = TypeVar("T")
+EPOCH = "epoch"
+
+
+@dataclass(frozen=True)
+class OwnKeys:
+    """The coordinator's identity key and log key, with what signs by them."""
+
+    identity: IdentityKey
+    sign: Sign
+    log: IdentityKey
+    sign_log: Sign
+
+
+@dataclass
+class Change:
+    """What one transaction is about to change."""
+
+    connection: AsyncConnection
+    instance: InstanceName
+    at: Instant
+    salt: Callable[[], Salt]
+    items: list[feed.Item] = field(default_factory=list)
+    entries: list[SaltedEntry] = field(default_factory=list)
+
+    def log(self, kind: EntryKind, body: Struct | bytes) -> None:
+        """Appends to the log what has happened."""
+        data = body if isinstance(body, bytes) else to_bytes(body)
+        entry = Entry(instance=self.instance, at=self.at, kind=kind, body=data)
+        self.entries.append(SaltedEntry(salt=self.salt(), entry=entry))
+
+    async def tell(self, news: News) -> None:
+        """Puts news into the feed."""
+        self.items.append(await feed.tell(self.connection, self.instance, news))
+
+    async def add(self, request: Request, idempotency: str | None) -> None:
+        """A new request."""
+        await requests.add(self.connection, request, idempotency)
+        await self.tell(RequestNews(request=request, checkpoint=None))
+
+    async def save(self, request: Request) -> None:
+        """A request that has changed."""
+        await requests.save(self.connection, request)
+        note = None
+        if request.opening is not None:
+            note = await record.checkpoint(self.connection, request.opening.checkpoint)
+        await self.tell(RequestNews(request=request, checkpoint=note))
+
+    async def apply(self, request: Request, event: Event) -> Request | Refusal:
+        """What the event makes of the request; saved when something changed."""
+        charter = await self.charter_of(request)
+        if charter is None:
+            raise AssertionError("a request is only filed under a charter in force")
+        changed = decide(request, event, charter, at=self.at)
+        if isinstance(changed, Request) and changed != request:
+            await self.save(changed)
+        return changed
+
+    async def charter_of(self, request: Request) -> Charter | None:
+        """The version that a request was opened under; before that, the newest in force."""
+        if request.opening is None:
+            return await self.in_force()
+        for known in await people.all_charters(self.connection, self.instance):
+            if known.charter.digest == request.opening.charter:
+                return known.charter
+        return None
+
+    async def in_force(self) -> Charter | None:
+        """The newest version in force."""
+        known = await people.all_charters(self.connection, self.instance)
+        standing = [one.charter for one in known if one.in_force]
+        return standing[-1] if standing else None
+
+    async def chain_to(self, charter: Digest) -> Chain | None:
+        """The versions from the first up to this one; None when one of them isn't known."""
+        known = await people.all_charters(self.connection, self.instance)
+        by_digest = {one.charter.digest: one.charter for one in known}
+        versions: list[Charter] = []
+        wanted: Digest | None = charter
+        while wanted is not None:
+            version = by_digest.get(wanted)
+            if version is None:
+                return None
+            versions.append(version)
+            wanted = version.previous
+        return Chain(reversed(versions))
+
+
+class Ledger:
+    """The store of one instance, with its log and its feed."""
+
+    def __init__(
+        self,
+        database: Database,
+        instance: InstanceName,
+        keys: OwnKeys,
+        *,
+        now: Callable[[], Instant],
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self.database = database
+        self.instance = instance
+        self.keys = keys
+        self.hub = Hub()
+        self.now = now
+        self.entropy = entropy
+        self.wake: Callable[[], None] = lambda: None
+
+    async def change(self, work: Callable[[Change], Awaitable[T]]) -> T:
+        """Runs `work` and stores, logs and tells what it changed; then pushes the news."""
+
+        async def in_transaction(connection: AsyncConnection) -> tuple[T, list[feed.Item]]:
+            change = Change(
+                connection=connection,
+                instance=self.instance,
+                at=self.now(),
+                salt=lambda: Salt(self.entropy(32)),
+            )
+            result = await work(change)
+            await record.append(connection, change.entries)
+            return result, change.items
+
+        result, items = await self.database.write(in_transaction)
+        if items:
+            self.hub.tell(items)
+            self.wake()
+        return result
+
+    async def epoch(self) -> bytes:
+        """Names this store's life: agents' cursors are good for one epoch only."""
+
+        async def read_or_make(connection: AsyncConnection) -> bytes:
+            stored = await singles.get(connection, EPOCH)
+            if stored is None:
+                stored = self.entropy(16)
+                await singles.put(connection, EPOCH, stored)
+            return stored
+
+        return await self.database.write(read_or_make)
+
+    async def checkpoint(self, connection: AsyncConnection) -> tuple[bytes, int, Digest]:
+        """Signs and keeps a checkpoint of the log as it is in this transaction."""
+        grown = await record.frontier(connection)
+        checkpoint = Checkpoint(origin=log_origin(self.keys.log), size=grown.size, root=grown.root)
+        note = sign_checkpoint(checkpoint, public_key=self.keys.log, sign=self.keys.sign_log)
+        digest = await record.add_checkpoint(connection, note, grown.size)
+        return note, grown.size, digest

@@ -1,0 +1,142 @@
+"""Takes in what people publish: each is checked, stored, logged and told in one transaction.
+
+Everything may come twice. What doesn't count is refused, and written to the log as an alarm.
+"""
+
+from dataclasses import dataclass
+
+from coordinator.engine.charters import accept_charter, propose_charter
+from coordinator.engine.ledger import Change, Ledger
+from coordinator.engine.units import Units
+from coordinator.store import requests
+from coordinator.workflow.course import Approved, Contributed, Event, SaidNo
+from coordinator.workflow.filing import filing_refusal, new_request
+from protocol.displayable import PersonName
+from protocol.identifiers import Digest, IdentityKey
+from protocol.record.entries import EntryKind
+from protocol.refusals import Refusal, Rule, refuse
+from protocol.request import open_announcement, open_filing, open_rejection
+from protocol.session.messages import (
+    Accept,
+    Announce,
+    Approve,
+    Contribute,
+    FileRequest,
+    KeyNews,
+    OfferKey,
+    PartNews,
+    ProposeCharter,
+    Publication,
+    Reject,
+)
+from protocol.violations import Violation
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Whose agent sends it: proven by the handshake."""
+
+    person: PersonName
+    agent: IdentityKey
+
+
+@dataclass(frozen=True)
+class Taken:
+    """It is durable. `request` is the id of the request that it filed or changed, if any."""
+
+    request: int | None
+
+
+async def take(
+    ledger: Ledger, units: Units, publisher: Publisher, publication: Publication
+) -> Taken | Refusal:
+    """Makes a publication durable, or refuses it; Violation when it is somebody else's to send."""
+
+    async def work(change: Change) -> Taken | Refusal:
+        match publication:
+            case FileRequest():
+                return await _file(change, units, publisher, publication)
+            case Approve(request=digest, ski=ski, approvals=approvals):
+                event: Event = Approved(ski, approvals)
+                return await _on_request(change, digest, event, EntryKind.APPROVAL, publication)
+            case Contribute(request=digest, contributions=contributions):
+                event = Contributed(contributions)
+                return await _on_request(change, digest, event, EntryKind.CONTRIBUTION, publication)
+            case Reject(rejection=signed):
+                rejection = open_rejection(signed)
+                _own(rejection.custodian, publisher)
+                event = SaidNo(signed)
+                kind = EntryKind.REJECTION
+                return await _on_request(change, rejection.request, event, kind, publication)
+            case OfferKey(key=key):
+                key.check()
+                _own(key.claim.agent, publisher)
+                if (key.claim.person, key.claim.instance) != (publisher.person, change.instance):
+                    raise Violation("a key that was claimed for another person or instance")
+                await change.tell(KeyNews(key=key))
+                return Taken(None)
+            case Announce(announcement=signed):
+                _own(open_announcement(signed).custodian, publisher)
+                await change.tell(PartNews(announcement=signed))
+                return Taken(None)
+            case ProposeCharter(charter=charter):
+                refusal = await propose_charter(change, charter, ledger.keys)
+                return Taken(None) if refusal is None else refusal
+            case Accept(acceptance=signed):
+                refusal = await accept_charter(change, signed, publisher.agent, units.histories)
+                return Taken(None) if refusal is None else refusal
+
+    return await ledger.change(work)
+
+
+async def _file(
+    change: Change, units: Units, publisher: Publisher, publication: FileRequest
+) -> Taken | Refusal:
+    filing = open_filing(publication.filing, publisher.agent)
+    if filing.custodian != publisher.agent or filing.instance != change.instance:
+        raise Violation("a filing in the name of somebody else, or for another instance")
+    key = publication.idempotency_key
+    idempotency = None if key is None else f"{publisher.agent.hex()} {key}"
+    before = await requests.by_filing(change.connection, filing.digest)
+    if before is None and idempotency is not None:
+        before = await requests.by_idempotency(change.connection, idempotency)
+    if before is not None:
+        return Taken(before.id)
+    standing = await requests.not_ended(change.connection, change.instance)
+    voided = None
+    if filing.voids is not None:
+        voided = await requests.by_digest(change.connection, filing.voids)
+    refusal = filing_refusal(
+        filing,
+        await change.in_force(),
+        {unit: history.state for unit, history in units.histories.items()},
+        standing,
+        voided=voided,
+    )
+    if refusal is not None:
+        return refusal
+    number = await requests.next_id(change.connection)
+    request = new_request(number, filing, publication.filing.signature, at=change.at)
+    change.log(EntryKind.FILING, publication.filing)
+    await change.add(request, idempotency)
+    return Taken(request.id)
+
+
+async def _on_request(
+    change: Change, digest: Digest, event: Event, kind: EntryKind, publication: Publication
+) -> Taken | Refusal:
+    request = await requests.by_digest(change.connection, digest)
+    if request is None:
+        return refuse(Rule.NO_SUCH_REQUEST, expected="an opened request", found=digest.hex())
+    changed = await change.apply(request, event)
+    if isinstance(changed, Refusal):
+        change.log(EntryKind.ALARM, publication)
+        return changed
+    if changed != request:
+        change.log(kind, publication)
+    return Taken(request.id)
+
+
+def _own(agent: IdentityKey, publisher: Publisher) -> None:
+    if agent != publisher.agent:
+        raise Violation("a statement in the name of somebody else's agent")

@@ -1,0 +1,305 @@
+"""Does for each request what it wants next: opens it, prepares it, runs it, lets it expire.
+
+Nothing is remembered here but what is under way: after a restart the stored requests say what they
+want, and everything that is asked of a unit may be asked again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from coordinator.engine.ledger import Change, Ledger
+from coordinator.engine.units import Units
+from coordinator.store import requests
+from coordinator.workflow.counting import needed_by_people
+from coordinator.workflow.course import (
+    Event,
+    Execute,
+    Moved,
+    Opened,
+    Prepare,
+    Prepared,
+    Ran,
+    Reached,
+    SaidNoUnit,
+    TimePassed,
+    Unfit,
+    deadline,
+    wanted,
+)
+from coordinator.workflow.line import next_to_open
+from protocol.charter import Charter
+from protocol.commands.bodies import LoadNewRegister
+from protocol.commands.command import SignedCommand
+from protocol.commands.rules import refusal_of
+from protocol.identifiers import Instant, Nonce, UnitId
+from protocol.receipts import RefusalAnswer, StateAnswer
+from protocol.record.entries import EntryKind
+from protocol.refusals import Refusal
+from protocol.request import Opening, Outcome, Request, RequestState, Target, TargetProgress
+from protocol.schema import to_bytes
+from protocol.signing.statements import Signed
+from protocol.violations import Violation
+from quorate.crash_points import crash_point
+from quorate.unavailable import Unavailable
+
+RETRY_SECONDS = 1.0
+_log = structlog.get_logger("coordinator.pursuit")
+
+
+class Pursuit:
+    """The background work of an instance."""
+
+    def __init__(self, ledger: Ledger, units: Units) -> None:
+        self._ledger = ledger
+        self._units = units
+        self._awake = asyncio.Event()
+        self._busy: dict[int, asyncio.Task[None]] = {}
+        self._resting: dict[int, float] = {}
+        ledger.wake = self._awake.set
+
+    async def run(self) -> None:
+        """Goes on until cancelled."""
+        try:
+            while True:
+                self._awake.clear()
+                pause = await self._round()
+                try:
+                    async with asyncio.timeout(pause):
+                        await self._awake.wait()
+                except TimeoutError:
+                    pass
+        finally:
+            for task in self._busy.values():
+                task.cancel()
+            await asyncio.gather(*self._busy.values(), return_exceptions=True)
+
+    async def unit_changed(self, unit: UnitId) -> None:
+        """A unit came into or went out of reach, or its history grew."""
+        history = self._units.histories.get(unit)
+        for request in await self._not_ended():
+            one = request.progress_on(unit)
+            if one is None or not one.open:
+                continue
+            reachable = self._units.reachable(unit)
+            if one.reachable != reachable:
+                await self._apply(request.id, Reached(unit, reachable))
+            if (
+                history is not None
+                and request.state in (RequestState.COLLECTING, RequestState.READY)
+                and one.target.state != history.state_digest
+            ):
+                found = f"state version {len(history.entries)}"
+                await self._apply(request.id, Moved(unit, found))
+        self._awake.set()
+
+    async def _round(self) -> float | None:
+        """Starts whatever is wanted; gives the seconds until something has to be looked at."""
+        now = self._ledger.now()
+        clock = asyncio.get_running_loop().time()
+        waiting = await self._not_ended()
+        pauses: list[float] = []
+        for request in waiting:
+            limit = deadline(request)
+            if limit is not None and limit <= now:
+                await self._apply(request.id, TimePassed())
+            elif limit is not None:
+                pauses.append((limit - now) / 1000)
+        openable = {request.id for request in next_to_open(waiting)}
+        for request in waiting:
+            rest = self._resting.get(request.id, 0.0) - clock
+            if rest > 0:
+                pauses.append(rest)
+                continue
+            if request.id in openable:
+                self._start(request.id, self._open(request))
+            match wanted(request):
+                case Prepare(units=units):
+                    self._start(request.id, self._prepare(request, units))
+                case Execute(units=units):
+                    self._start(request.id, self._execute(request, units))
+        return min(pauses, default=None)
+
+    def _start(self, number: int, work: Awaitable[bool]) -> None:
+        if number in self._busy:
+            if asyncio.iscoroutine(work):
+                work.close()
+            return
+
+        async def watched() -> None:
+            try:
+                went_on = await work
+            except (Unavailable, Violation) as error:
+                _log.warning("request held up", request=number, why=str(error))
+                went_on = False
+            except Exception:
+                _log.exception("request held up by a bug", request=number)
+                went_on = False
+            if not went_on:
+                self._resting[number] = asyncio.get_running_loop().time() + RETRY_SECONDS
+            else:
+                self._resting.pop(number, None)
+            del self._busy[number]
+            self._awake.set()
+
+        self._busy[number] = asyncio.create_task(watched(), name=f"request {number}")
+
+    async def _open(self, request: Request) -> bool:
+        """Asks the targets for their states and fixes what people will be asked to sign."""
+        charter = await self._ledger.change(Change.in_force)
+        if charter is None:
+            return False
+        nonce = Nonce(self._ledger.entropy(32))
+        states: dict[UnitId, StateAnswer] = {}
+        for unit in request.filing.targets:
+            try:
+                _, states[unit] = await self._units.state(unit, (nonce,))
+            except Unavailable:
+                if not request.filing.leave_out:
+                    raise
+        needed: dict[UnitId, int] = {}
+        for unit, state in states.items():
+            fit = self._fit(request, state, charter)
+            if isinstance(fit, int):
+                needed[unit] = fit
+            elif not request.filing.leave_out:
+                await self._apply(request.id, Unfit(unit, fit))
+                return True
+        if not needed:
+            return False
+        opening = await self._fix(request, charter, tuple(needed))
+        progress = [
+            await self._progress(request, opening, states[unit], needed[unit])
+            for unit in opening.targets
+        ]
+        await self._apply(
+            request.id, Opened(opening, tuple(progress)), (EntryKind.OPENING, to_bytes(opening))
+        )
+        return True
+
+    def _fit(self, request: Request, state: StateAnswer, charter: Charter) -> int | Refusal:
+        body = request.filing.body
+        needed = needed_by_people(body, state.state, charter)
+        if isinstance(needed, Refusal):
+            return needed
+        return refusal_of(body, state.state) or needed
+
+    async def _fix(
+        self, request: Request, charter: Charter, targets: tuple[UnitId, ...]
+    ) -> Opening:
+        async def fix(change: Change) -> Opening:
+            _, _, checkpoint = await self._ledger.checkpoint(change.connection)
+            filing = request.filing
+            return Opening(
+                filing=filing.digest,
+                charter=charter.digest,
+                practice=charter.practice,
+                targets=tuple(sorted(targets)),
+                left_out=tuple(unit for unit in filing.targets if unit not in targets),
+                checkpoint=checkpoint,
+                not_before=change.at,
+                not_after=Instant(change.at + filing.valid_for),
+                nonce=Nonce(self._ledger.entropy(32)),
+            )
+
+        return await self._ledger.change(fix)
+
+    async def _progress(
+        self, request: Request, opening: Opening, state: StateAnswer, needed: int
+    ) -> TargetProgress:
+        importer: Signed | None = None
+        importer_digest = None
+        if isinstance(request.filing.body, LoadNewRegister):
+            importer, key = await self._units.importer_key(state.unit, opening.digest)
+            importer_digest = key.digest
+        return TargetProgress(
+            target=Target(
+                unit=state.unit,
+                incarnation=state.incarnation,
+                version=state.version,
+                state=state.state_digest,
+                importer=importer_digest,
+            ),
+            state=state.state,
+            needed=needed,
+            importer=importer,
+            approvals=(),
+            contributions=(),
+            outcome=Outcome.OPEN,
+            receipt=None,
+            refusal=None,
+            reachable=True,
+        )
+
+    async def _prepare(self, request: Request, units: tuple[UnitId, ...]) -> bool:
+        """Asks every unit for the full check, at once."""
+        answers = await asyncio.gather(
+            *(self._units.prepare(unit, _command(request, unit)) for unit in units),
+            return_exceptions=True,
+        )
+        prepared: dict[UnitId, tuple[Signed, RefusalAnswer] | None] = {}
+        for unit, answer in zip(units, answers, strict=True):
+            if isinstance(answer, BaseException):
+                raise answer
+            prepared[unit] = answer
+        logged = [(EntryKind.REFUSAL, to_bytes(a[0])) for a in prepared.values() if a is not None]
+        crash_point("coordinator: between prepare and execute")
+        await self._apply(request.id, Prepared(prepared), *logged)
+        return not any(
+            answer is not None and answer[1].can_still_run for answer in prepared.values()
+        )
+
+    async def _execute(self, request: Request, units: tuple[UnitId, ...]) -> bool:
+        """Has every unit run it; each answer is stored as it comes."""
+        went_well = await asyncio.gather(
+            *(self._execute_on(request, unit) for unit in units), return_exceptions=True
+        )
+        for result in went_well:
+            if isinstance(result, BaseException):
+                raise result
+        return True
+
+    async def _execute_on(self, request: Request, unit: UnitId) -> None:
+        outcome = await self._units.execute(unit, _command(request, unit))
+        crash_point("coordinator: executed, before it is stored")
+        event: Event
+        if isinstance(outcome, Signed):
+            event, logged = Ran(unit, outcome), (EntryKind.EXECUTION, to_bytes(outcome))
+        else:
+            refusal, answer = outcome
+            event, logged = (
+                SaidNoUnit(unit, refusal, answer),
+                (EntryKind.REFUSAL, to_bytes(refusal)),
+            )
+        await self._apply(request.id, event, logged)
+
+    async def _apply(self, number: int, event: Event, *logged: tuple[EntryKind, bytes]) -> None:
+        async def work(change: Change) -> None:
+            request = await requests.get(change.connection, number)
+            if request is None:
+                raise AssertionError(f"request {number} was stored before")
+            changed = await change.apply(request, event)
+            if changed != request:
+                for kind, body in logged:
+                    change.log(kind, body)
+
+        await self._ledger.change(work)
+
+    async def _not_ended(self) -> Sequence[Request]:
+        async def read(connection: AsyncConnection) -> Sequence[Request]:
+            return await requests.not_ended(connection, self._ledger.instance)
+
+        return await self._ledger.database.read(read)
+
+
+def _command(request: Request, unit: UnitId) -> SignedCommand:
+    one = request.progress_on(unit)
+    if one is None:
+        raise AssertionError("only targets of the request are asked")
+    return SignedCommand(
+        command=to_bytes(request.command(one.target)),
+        approvals=one.approvals,
+        contributions=one.contributions,
+    )

@@ -1,0 +1,224 @@
+"""Reaches the crypto units of an instance and follows their histories.
+
+What is kept here is verified: for every unit that was ever met, the longest chain seen.
+Units check everything themselves; the coordinator verifies so that its screens don't lie.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from coordinator.store import histories
+from coordinator.store.database import Database
+from hsm_backend.client.driver import Outcome, Ran, Refused, UnitDriver
+from protocol.commands.command import SignedCommand
+from protocol.history import History, verify_history
+from protocol.identifiers import Digest, IdentityKey, Nonce, StateVersion, UnitId, short
+from protocol.receipts import (
+    Receipt,
+    RefusalAnswer,
+    StateAnswer,
+    entry_hash,
+    open_entry,
+    open_refusal,
+    open_state,
+)
+from protocol.sealing.importer import ImporterKey, open_importer_key
+from protocol.signing.statements import Signed
+from protocol.unit_identity import unit_id
+from protocol.violations import Violation
+from quorate.unavailable import Unavailable
+
+T = TypeVar("T")
+RETRY_SECONDS = 1.0
+_log = structlog.get_logger("coordinator.units")
+
+
+class Units:
+    """The units behind the hosts that the coordinator was told.
+
+    `on_change` is called after a unit came into or went out of reach, or its history grew.
+    """
+
+    def __init__(
+        self,
+        hosts: Sequence[UnitDriver],
+        database: Database,
+        *,
+        nonce: Callable[[], Nonce],
+        on_change: Callable[[UnitId], Awaitable[None]],
+    ) -> None:
+        self._hosts = hosts
+        self._database = database
+        self._nonce = nonce
+        self._on_change = on_change
+        self._drivers: dict[UnitId, UnitDriver] = {}
+        self._identities: dict[UnitId, IdentityKey] = {}
+        self._histories: dict[UnitId, History] = {}
+        self._locks: dict[UnitId, asyncio.Lock] = {}
+        self._reachable: dict[UnitId, bool] = {}
+        self._watching: set[asyncio.Task[None]] = set()
+
+    @property
+    def histories(self) -> Mapping[UnitId, History]:
+        """The verified history of every unit that was ever met."""
+        return self._histories
+
+    def reachable(self, unit: UnitId) -> bool:
+        """Whether the last attempt to reach it went well."""
+        return self._reachable.get(unit, False)
+
+    async def start(self) -> None:
+        """Reads what is known and begins to look for the units of each host."""
+        for unit, identity in await self._database.read(histories.all_units):
+            entries = await self._all_entries(unit)
+            self._identities[unit] = identity
+            if entries:
+                self._histories[unit] = verify_history(entries, identity)
+        for host in self._hosts:
+            self._spawn(self._find_units(host))
+
+    async def stop(self) -> None:
+        """Stops looking."""
+        for task in list(self._watching):
+            task.cancel()
+        await asyncio.gather(*self._watching, return_exceptions=True)
+
+    async def state(self, unit: UnitId, nonces: tuple[Nonce, ...]) -> tuple[Signed, StateAnswer]:
+        """The unit's signed state over these nonces, verified; its history is followed to there."""
+        signed = await self._ask(unit, lambda driver: driver.state(unit, nonces))
+        answer = open_state(signed, self._identity(unit))
+        await self._follow(unit, answer.last_receipt)
+        return signed, answer
+
+    async def importer_key(self, unit: UnitId, request: Digest) -> tuple[Signed, ImporterKey]:
+        """The unit's importer key for a request, its signature verified."""
+        signed = await self._ask(unit, lambda driver: driver.importer_key(unit, request))
+        return signed, open_importer_key(signed, self._identity(unit))
+
+    async def prepare(
+        self, unit: UnitId, command: SignedCommand
+    ) -> tuple[Signed, RefusalAnswer] | None:
+        """None where the unit would run it; else its verified refusal."""
+        refusal = await self._ask(unit, lambda driver: driver.prepare(unit, command))
+        return None if refusal is None else self._opened_refusal(unit, command, refusal)
+
+    async def execute(
+        self, unit: UnitId, command: SignedCommand
+    ) -> Signed | tuple[Signed, RefusalAnswer]:
+        """The receipt, which the unit's verified history holds; else the verified refusal."""
+        outcome: Outcome = await self._ask(unit, lambda driver: driver.execute(unit, command))
+        match outcome:
+            case Ran(receipt=receipt):
+                entry = open_entry(receipt, self._identity(unit))
+                if not isinstance(entry, Receipt) or entry.command != command.command:
+                    raise Violation("a receipt for another command")
+                await self._follow(unit, entry_hash(receipt))
+                return receipt
+            case Refused(refusal=refusal):
+                return self._opened_refusal(unit, command, refusal)
+
+    def _opened_refusal(
+        self, unit: UnitId, command: SignedCommand, refusal: Signed
+    ) -> tuple[Signed, RefusalAnswer]:
+        answer = open_refusal(refusal, self._identity(unit))
+        if answer.command != command.parsed().id:
+            raise Violation("a refusal of another command")
+        return refusal, answer
+
+    def _identity(self, unit: UnitId) -> IdentityKey:
+        identity = self._identities.get(unit)
+        if identity is None:
+            raise Unavailable(f"crypto unit {short(unit)} was never in reach")
+        return identity
+
+    async def _ask(self, unit: UnitId, question: Callable[[UnitDriver], Awaitable[T]]) -> T:
+        driver = self._drivers.get(unit)
+        if driver is None:
+            raise Unavailable(f"crypto unit {short(unit)} is out of reach")
+        try:
+            answer = await question(driver)
+        except Unavailable:
+            if self._reachable.get(unit, True):
+                self._reachable[unit] = False
+                await self._on_change(unit)
+                self._spawn(self._watch(unit))
+            raise
+        if not self.reachable(unit):
+            self._reachable[unit] = True
+            await self._on_change(unit)
+        return answer
+
+    async def _follow(self, unit: UnitId, head: Digest) -> None:
+        """Fetches and verifies the history up to the entry with this hash."""
+        async with self._locks.setdefault(unit, asyncio.Lock()):
+            known = self._histories.get(unit)
+            if known is not None and known.position(head) is not None:
+                return
+            version = StateVersion(len(known.entries) if known else 0)
+            entries = await self._ask(unit, lambda driver: driver.history(unit, version))
+            history = verify_history(entries, self._identity(unit), known=known)
+
+            async def keep(connection: AsyncConnection) -> None:
+                await histories.add(connection, unit, version + 1, entries)
+
+            await self._database.write(keep)
+            self._histories[unit] = history
+        await self._on_change(unit)
+
+    async def _find_units(self, host: UnitDriver) -> None:
+        """Learns which units a host has, once it is in reach, and follows them."""
+        while True:
+            try:
+                certified = await host.certificates()
+                break
+            except (Unavailable, Violation) as error:
+                _log.warning("host out of reach", why=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+        for one in certified:
+            try:
+                identity = one.opened().identity
+            except Violation as violation:
+                _log.error("a unit without a valid certificate", why=str(violation))
+                continue
+            unit = unit_id(identity)
+
+            async def keep(
+                connection: AsyncConnection,
+                unit: UnitId = unit,
+                identity: IdentityKey = identity,
+            ) -> None:
+                await histories.add_unit(connection, unit, identity)
+
+            await self._database.write(keep)
+            self._identities[unit] = identity
+            self._drivers[unit] = host
+            self._spawn(self._watch(unit))
+
+    async def _watch(self, unit: UnitId) -> None:
+        """Tries a unit until it answers."""
+        while True:
+            try:
+                await self.state(unit, (self._nonce(),))
+                return
+            except Unavailable:
+                await asyncio.sleep(RETRY_SECONDS)
+            except Violation as violation:
+                _log.error(
+                    "a unit whose history doesn't hold", unit=short(unit), why=str(violation)
+                )
+                return
+
+    async def _all_entries(self, unit: UnitId) -> Sequence[Signed]:
+        async def read(connection: AsyncConnection) -> Sequence[Signed]:
+            return await histories.page(connection, unit, 0, 1 << 30)
+
+        return await self._database.read(read)
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._watching.add(task)
+        task.add_done_callback(self._watching.discard)

@@ -1,0 +1,137 @@
+"""The database: opened, migrated, and written to in groups.
+
+All writes go through one writer. It takes what has come in, runs it in one transaction, and tells
+everybody after the commit: so a commit's cost is shared, and nothing is visible that isn't durable.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from quorate.crash_points import crash_point
+from quorate.exits import Exit, Trouble
+
+T = TypeVar("T")
+Work = Callable[[AsyncConnection], Awaitable[T]]
+MAX_GROUP = 128
+
+
+class Database:
+    """One SQLite file with its writer. `close` when done."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._queue: asyncio.Queue[tuple[Work[Any], asyncio.Future[Any]]] = asyncio.Queue(1024)
+        self._writer = asyncio.create_task(self._write_groups(), name="database writer")
+
+    @classmethod
+    async def open(cls, path: Path) -> "Database":
+        """Opens the file, which `migrate` has made."""
+        engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
+        event.listen(engine.sync_engine, "connect", _pragmas)
+        event.listen(engine.sync_engine, "begin", _begin_immediate)
+        return cls(engine)
+
+    async def read(self, work: Work[T]) -> T:
+        """Runs `work` on a snapshot of what is durable."""
+        async with self._engine.connect() as connection:
+            return await work(connection)
+
+    async def write(self, work: Work[T]) -> T:
+        """Runs `work` in a transaction, alone or with others' work, and returns after the commit.
+
+        `work` may run twice: where another's in the same group fails, each is tried alone.
+        """
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        await self._queue.put((work, done))
+        return await done
+
+    async def close(self) -> None:
+        """Finishes what was begun and closes the file."""
+        self._writer.cancel()
+        await asyncio.gather(self._writer, return_exceptions=True)
+        await self._engine.dispose()
+
+    async def _write_groups(self) -> None:
+        while True:
+            group = [await self._queue.get()]
+            while len(group) < MAX_GROUP and not self._queue.empty():
+                group.append(self._queue.get_nowait())
+            try:
+                results = await self._commit([work for work, _ in group])
+            except Exception as error:
+                if len(group) == 1:
+                    _settle(group[0][1], error=_storage(error))
+                    continue
+                for work, done in group:
+                    await self._alone(work, done)
+            else:
+                for (_, done), result in zip(group, results, strict=True):
+                    _settle(done, result=result)
+
+    async def _alone(self, work: Work[Any], done: asyncio.Future[Any]) -> None:
+        try:
+            results = await self._commit([work])
+        except Exception as error:
+            _settle(done, error=_storage(error))
+        else:
+            _settle(done, result=results[0])
+
+    async def _commit(self, works: list[Work[Any]]) -> list[Any]:
+        async with self._engine.connect() as connection:
+            async with connection.begin():
+                results = [await work(connection) for work in works]
+                crash_point("coordinator: before commit")
+            crash_point("coordinator: after commit")
+            return results
+
+
+def _settle(
+    done: asyncio.Future[Any], *, result: Any = None, error: Exception | None = None
+) -> None:
+    if done.cancelled():
+        return
+    if error is not None:
+        done.set_exception(error)
+    else:
+        done.set_result(result)
+
+
+def _storage(error: Exception) -> Exception:
+    if isinstance(error, DBAPIError) and "full" in str(error.orig):
+        return Trouble(
+            Exit.STORAGE,
+            "no space left for the coordinator's database; nothing of this was stored",
+            next="make room on its disk; it goes on by itself",
+        )
+    return error
+
+
+def _pragmas(connection: Any, _: object) -> None:
+    # The driver's own implicit BEGIN comes too late for a snapshot; ours is explicit.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_immediate(connection: Any) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def migrate(path: Path) -> None:
+    """Makes the database, or brings an older one up to date."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "coordinator.store:migrations")
+    config.set_main_option("path_separator", "os")
+    config.set_main_option("sqlalchemy.url", f"sqlite:///{path}")
+    command.upgrade(config, "head")

@@ -1,0 +1,145 @@
+"""Charters with their acceptances, enrolled agents, invitations."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from coordinator.store.tables import acceptances, agents, charters, invitations
+from protocol.charter import Charter
+from protocol.displayable import InstanceName, PersonName
+from protocol.identifiers import Digest, IdentityKey, Instant
+from protocol.schema import from_bytes, to_bytes
+from protocol.signing.statements import Signed
+
+
+@dataclass(frozen=True)
+class KnownCharter:
+    """A version that was proposed, and whether it has come into force."""
+
+    charter: Charter
+    in_force: bool
+
+
+async def add_charter(connection: AsyncConnection, charter: Charter) -> bool:
+    """Stores a proposed version; False when it was there."""
+    digest = charter.digest
+    there = await connection.execute(select(charters.c.number).where(charters.c.digest == digest))
+    if there.scalar() is not None:
+        return False
+    await connection.execute(
+        insert(charters).values(
+            digest=digest,
+            instance=charter.instance,
+            number=charter.number,
+            in_force=False,
+            body=to_bytes(charter),
+        )
+    )
+    return True
+
+
+async def all_charters(
+    connection: AsyncConnection, instance: InstanceName
+) -> Sequence[KnownCharter]:
+    """Every version that was proposed, by number."""
+    rows = await connection.execute(
+        select(charters.c.body, charters.c.in_force)
+        .where(charters.c.instance == instance)
+        .order_by(charters.c.number)
+    )
+    return [KnownCharter(from_bytes(Charter, body), in_force) for body, in_force in rows]
+
+
+async def set_in_force(connection: AsyncConnection, charter: Digest) -> None:
+    """The version has come into force."""
+    await connection.execute(
+        update(charters).where(charters.c.digest == charter).values(in_force=True)
+    )
+
+
+async def add_acceptance(
+    connection: AsyncConnection, charter: Digest, person: PersonName, signed: Signed
+) -> bool:
+    """Stores an acceptance; False when that person had accepted before."""
+    if any(name == person for name, _ in await accepted(connection, charter)):
+        return False
+    await connection.execute(
+        insert(acceptances).values(charter=charter, person=person, body=to_bytes(signed))
+    )
+    return True
+
+
+async def accepted(
+    connection: AsyncConnection, charter: Digest
+) -> Sequence[tuple[PersonName, Signed]]:
+    """Who has accepted a version, with the signed acceptances."""
+    rows = await connection.execute(
+        select(acceptances.c.person, acceptances.c.body)
+        .where(acceptances.c.charter == charter)
+        .order_by(acceptances.c.person)
+    )
+    return [(PersonName(person), from_bytes(Signed, body)) for person, body in rows]
+
+
+async def agent(connection: AsyncConnection, identity: IdentityKey) -> PersonName | None:
+    """Whose agent this is, if it is enrolled."""
+    found = await connection.execute(select(agents.c.person).where(agents.c.identity == identity))
+    person = found.scalar()
+    return None if person is None else PersonName(person)
+
+
+async def invite(
+    connection: AsyncConnection,
+    instance: InstanceName,
+    person: PersonName,
+    token: bytes,
+    expires: Instant,
+) -> None:
+    """Keeps an invitation, by the hash of its token."""
+    await connection.execute(
+        insert(invitations).values(
+            token=hashlib.sha256(token).digest(),
+            instance=instance,
+            person=person,
+            expires=expires,
+            used=False,
+        )
+    )
+
+
+async def enrol(
+    connection: AsyncConnection,
+    identity: IdentityKey,
+    person: PersonName,
+    token: bytes,
+    at: Instant,
+) -> bool:
+    """Makes an agent known, if the invitation is for that person, unused and not expired.
+
+    A person's new agent takes the place of the old one.
+    """
+    hashed = hashlib.sha256(token).digest()
+    used = await connection.execute(
+        update(invitations)
+        .where(
+            invitations.c.token == hashed,
+            invitations.c.person == person,
+            invitations.c.used.is_(False),
+            invitations.c.expires > at,
+        )
+        .values(used=True)
+        .returning(invitations.c.instance)
+    )
+    instance = used.scalar()
+    if instance is None:
+        return False
+    await connection.execute(
+        delete(agents).where(agents.c.instance == instance, agents.c.person == person)
+    )
+    await connection.execute(
+        insert(agents).values(identity=identity, instance=instance, person=person, enrolled=at)
+    )
+    return True

@@ -1,0 +1,85 @@
+"""The Merkle log in tables: entries, the hashes of full subtrees, checkpoints.
+
+`docs/decisions/0005-log-leaf.md`. An entry is appended in the transaction of what it records.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+from sqlalchemy import insert, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from coordinator.store import singles
+from coordinator.store.tables import checkpoints, log_entries, log_nodes
+from protocol.identifiers import Digest
+from protocol.record.entries import SaltedEntry, entry_leaf
+from protocol.record.tree import Frontier, Hash, NodeId, Path, consistency_nodes, consistency_path
+from protocol.schema import from_bytes, to_bytes
+
+_FRONTIER = "log frontier"
+
+
+async def frontier(connection: AsyncConnection) -> Frontier:
+    """How far the log has grown."""
+    stored = await singles.get(connection, _FRONTIER)
+    return Frontier.empty() if stored is None else from_bytes(Frontier, stored)
+
+
+async def append(connection: AsyncConnection, entries: Sequence[SaltedEntry]) -> None:
+    """Appends entries to the log."""
+    if not entries:
+        return
+    grown = await frontier(connection)
+    rows: list[dict[str, object]] = []
+    nodes: list[dict[str, object]] = []
+    for salted in entries:
+        rows.append(
+            {
+                "position": grown.size,
+                "instance": salted.entry.instance,
+                "body": to_bytes(salted),
+            }
+        )
+        grown, made = grown.append(entry_leaf(salted))
+        nodes += [{"level": n.id.level, "position": n.id.index, "hash": n.hash} for n in made]
+    await connection.execute(insert(log_entries), rows)
+    await connection.execute(insert(log_nodes), nodes)
+    await singles.put(connection, _FRONTIER, to_bytes(grown))
+
+
+async def add_checkpoint(connection: AsyncConnection, note: bytes, size: int) -> Digest:
+    """Keeps a signed checkpoint; gives the digest by which an opening names it."""
+    digest = checkpoint_digest(note)
+    known = await connection.execute(
+        select(checkpoints.c.size).where(checkpoints.c.digest == digest)
+    )
+    if known.scalar() is None:
+        await connection.execute(insert(checkpoints).values(digest=digest, size=size, note=note))
+    return digest
+
+
+async def checkpoint(connection: AsyncConnection, digest: Digest) -> bytes | None:
+    """The signed checkpoint with this digest."""
+    note = await connection.execute(
+        select(checkpoints.c.note).where(checkpoints.c.digest == digest)
+    )
+    return note.scalar()
+
+
+async def consistency(connection: AsyncConnection, old: int, new: int) -> Path:
+    """Proof that the log of size `new` begins with that of size `old`."""
+    wanted = consistency_nodes(old, new)
+    rows = await connection.execute(
+        select(log_nodes.c.level, log_nodes.c.position, log_nodes.c.hash).where(
+            tuple_(log_nodes.c.level, log_nodes.c.position).in_(
+                [(node.level, node.index) for node in wanted]
+            )
+        )
+    )
+    stored = {NodeId(level, index): Hash(value) for level, index, value in rows}
+    return consistency_path(old, new, stored.__getitem__)
+
+
+def checkpoint_digest(note: bytes) -> Digest:
+    """SHA-256 of the signed note: what an opening names."""
+    return Digest(hashlib.sha256(note).digest())

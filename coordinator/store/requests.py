@@ -1,0 +1,82 @@
+"""Requests, as their canonical bytes beside what they are looked up by."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from coordinator.store.tables import requests
+from protocol.displayable import InstanceName
+from protocol.identifiers import Digest
+from protocol.request import Request
+from protocol.schema import from_bytes, to_bytes
+
+
+async def next_id(connection: AsyncConnection) -> int:
+    """The id of the next request: 1, 2, 3 ..."""
+    highest = (await connection.execute(select(func.max(requests.c.id)))).scalar()
+    return (highest or 0) + 1
+
+
+async def add(connection: AsyncConnection, request: Request, idempotency: str | None) -> None:
+    """Stores a new request."""
+    await connection.execute(
+        insert(requests).values(
+            id=request.id,
+            instance=request.filing.instance,
+            filing=request.filing.digest,
+            idempotency=idempotency,
+            **_columns(request),
+        )
+    )
+
+
+async def save(connection: AsyncConnection, request: Request) -> None:
+    """Stores a request that has changed."""
+    await connection.execute(
+        update(requests).where(requests.c.id == request.id).values(**_columns(request))
+    )
+
+
+def _columns(request: Request) -> dict[str, object]:
+    return {
+        "state": request.state.value,
+        "ended": request.ended,
+        "digest": None if request.opening is None else request.opening.digest,
+        "body": to_bytes(request),
+    }
+
+
+async def get(connection: AsyncConnection, number: int) -> Request | None:
+    """The request with this id."""
+    return await _one(connection, requests.c.id == number)
+
+
+async def by_digest(connection: AsyncConnection, digest: Digest) -> Request | None:
+    """The opened request with this request digest."""
+    return await _one(connection, requests.c.digest == digest)
+
+
+async def by_filing(connection: AsyncConnection, filing: Digest) -> Request | None:
+    """The request with this very filing."""
+    return await _one(connection, requests.c.filing == filing)
+
+
+async def by_idempotency(connection: AsyncConnection, key: str) -> Request | None:
+    """The request that was filed with this idempotency key."""
+    return await _one(connection, requests.c.idempotency == key)
+
+
+async def not_ended(connection: AsyncConnection, instance: InstanceName) -> Sequence[Request]:
+    """All requests of an instance that have not ended, by id."""
+    rows = await connection.execute(
+        select(requests.c.body)
+        .where(requests.c.instance == instance, requests.c.ended.is_(False))
+        .order_by(requests.c.id)
+    )
+    return [from_bytes(Request, body) for body in rows.scalars()]
+
+
+async def _one(connection: AsyncConnection, condition: ColumnElement[bool]) -> Request | None:
+    body = (await connection.execute(select(requests.c.body).where(condition))).scalar()
+    return None if body is None else from_bytes(Request, body)

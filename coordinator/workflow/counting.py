@@ -1,0 +1,130 @@
+"""Whose signatures and parts count for a request, and who could still give what is missing."""
+
+from protocol.charter import Charter
+from protocol.commands.bodies import Body, LoadNewRegister, SetThresholds
+from protocol.commands.command import Approval, Command, Contribution
+from protocol.commands.quorum import signatures_needed
+from protocol.displayable import PersonName
+from protocol.identifiers import SKI, VP, IdentityKey, short
+from protocol.refusals import Refusal, Rule, refuse
+from protocol.request import Request, TargetProgress
+from protocol.sealing.contribution import open_contribution
+from protocol.signing.algorithms import verify
+from protocol.standing import counted
+from protocol.unit_state import UnitState
+from protocol.violations import Violation
+
+
+def needed_by_people(body: Body, state: UnitState, charter: Charter) -> int | Refusal:
+    """The signature table's count; for the exit from imprint mode also the charter's people."""
+    needed = signatures_needed(body, state)
+    if isinstance(needed, Refusal):
+        return needed
+    if state.imprint and isinstance(body, SetThresholds) and not charter.alone:
+        return max(needed, charter.floor.exit_people)
+    return needed
+
+
+def approval_refusal(
+    progress: TargetProgress, command: Command, approval: Approval, charter: Charter
+) -> Refusal | None:
+    """SIGNATURE_NOT_WANTED: an installed administrator's, of the charter, over these very bytes."""
+    administrator = progress.state.administrator(approval.ski)
+    expected = "a signature over this command by an installed administrator of the charter"
+    if administrator is None or charter.owner_of(approval.ski) is None:
+        return refuse(
+            Rule.SIGNATURE_NOT_WANTED, expected=expected, found=f"key {approval.ski.hex()}"
+        )
+    try:
+        verify(
+            administrator.algorithm,
+            administrator.public_key,
+            command.signing_bytes(),
+            approval.signature,
+        )
+    except Violation as violation:
+        return refuse(Rule.SIGNATURE_NOT_WANTED, expected=expected, found=violation)
+    return None
+
+
+def contribution_refusal(
+    progress: TargetProgress, command: Command, contribution: Contribution
+) -> Refusal | None:
+    """PART_NOT_WANTED: a part that the load names, from the custodian named for it, for it."""
+    expected = "a part that this load names, signed by its custodian"
+    try:
+        part = open_contribution(contribution)
+    except Violation as violation:
+        return refuse(Rule.PART_NOT_WANTED, expected=expected, found=violation)
+    if (part.vp, part.custodian) not in named_parts(command.body) or part.load != command.id:
+        return refuse(Rule.PART_NOT_WANTED, expected=expected, found=f"part {part.vp.hex()}")
+    return None
+
+
+def named_parts(body: Body) -> frozenset[tuple[VP, IdentityKey]]:
+    """The parts that a load names, with their custodians."""
+    if not isinstance(body, LoadNewRegister):
+        return frozenset()
+    return frozenset((part.vp, part.custodian) for part in body.parts)
+
+
+def given_parts(progress: TargetProgress) -> frozenset[tuple[VP, IdentityKey]]:
+    """The parts that have come for this unit."""
+    opened = (open_contribution(one) for one in progress.contributions)
+    return frozenset((part.vp, part.custodian) for part in opened)
+
+
+def have(progress: TargetProgress, charter: Charter) -> int:
+    """How many of the signatures that are needed have come."""
+    return counted(charter, [approval.ski for approval in progress.approvals])
+
+
+def complete(request: Request, progress: TargetProgress, charter: Charter) -> bool:
+    """Whether this unit could run it now: enough signatures, every part."""
+    enough = have(progress, charter) >= progress.needed
+    return enough and given_parts(progress) >= named_parts(request.filing.body)
+
+
+def could_sign(progress: TargetProgress, charter: Charter) -> dict[SKI, PersonName]:
+    """The installed keys that haven't signed and would count, with their owners."""
+    signed = {approval.ski for approval in progress.approvals}
+    owners = {one.ski: charter.owner_of(one.ski) for one in progress.state.administrators}
+    return {
+        ski: owner.name for ski, owner in owners.items() if owner is not None and ski not in signed
+    }
+
+
+def still_possible(
+    request: Request, progress: TargetProgress, charter: Charter, rejecting: frozenset[IdentityKey]
+) -> bool:
+    """Whether those who haven't said No can still complete it on this unit."""
+    missing = named_parts(request.filing.body) - given_parts(progress)
+    if any(custodian in rejecting for _, custodian in missing):
+        return False
+    signed = [approval.ski for approval in progress.approvals]
+    willing = [
+        ski
+        for ski, name in could_sign(progress, charter).items()
+        if (person := charter.person(name)) is not None and person.agent not in rejecting
+    ]
+    return counted(charter, [*signed, *willing]) >= progress.needed
+
+
+def waiting_for(request: Request, charter: Charter) -> tuple[frozenset[PersonName], int, int]:
+    """Whose signature could help, how many have come and are needed, where most are missing."""
+    open_ones = [one for one in request.progress if one.open]
+    if not open_ones:
+        return frozenset(), 0, 0
+    worst = max(open_ones, key=lambda one: one.needed - have(one, charter))
+    missing = worst.needed - have(worst, charter)
+    people = frozenset(could_sign(worst, charter).values()) if missing > 0 else frozenset()
+    owing = named_parts(request.filing.body) - given_parts(worst)
+    givers = (charter.custodian(custodian) for _, custodian in owing)
+    names = people | {giver.name for giver in givers if giver is not None}
+    return names, have(worst, charter), worst.needed
+
+
+def describe(key: IdentityKey, charter: Charter) -> str:
+    """A custodian's name, or a short form of a key that the charter doesn't know."""
+    person = charter.custodian(key)
+    return person.name if person is not None else short(key)

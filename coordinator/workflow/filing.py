@@ -1,0 +1,137 @@
+"""What a filing must pass before it is queued: one rule, one function, one code."""
+
+from collections.abc import Collection, Iterable, Mapping
+
+from coordinator.workflow.line import projected
+from protocol.charter import Charter
+from protocol.commands.bodies import AddAdministrator, LoadNewRegister
+from protocol.commands.quorum import signatures_needed
+from protocol.commands.rules import refusal_of
+from protocol.displayable import shown
+from protocol.identifiers import Instant, Signature, UnitId, short
+from protocol.refusals import Refusal, Rule, refuse
+from protocol.request import Filing, Request, RequestState
+from protocol.unit_state import UnitState
+
+MAX_WAITING = 1000
+
+
+def filing_refusal(
+    filing: Filing,
+    charter: Charter | None,
+    states: Mapping[UnitId, UnitState],
+    requests: Collection[Request],
+    *,
+    voided: Request | None,
+) -> Refusal | None:
+    """The first rule that refuses the filing; None when it may be queued.
+
+    `charter` is the newest version in force, `states` the last verified state of each unit that
+    was ever in reach, `requests` those of the instance that have not ended, `voided` the request
+    that a void is for.
+    """
+    if charter is None:
+        return refuse(
+            Rule.CHARTER_NOT_IN_FORCE,
+            expected="a charter in force",
+            found="none",
+        )
+    return (
+        queue_full(requests)
+        or void_origin(filing, voided)
+        or unit_not_in_charter(filing, charter)
+        or person_not_in_charter(filing, charter)
+        or same_request_open(filing, requests)
+        or refused_by_a_unit(filing, states, requests)
+    )
+
+
+def queue_full(requests: Collection[Request]) -> Refusal | None:
+    """QUEUE_FULL: what a peer can make grow has a bound."""
+    if len(requests) < MAX_WAITING:
+        return None
+    return refuse(Rule.QUEUE_FULL, expected=f"fewer than {MAX_WAITING}", found=len(requests))
+
+
+def void_origin(filing: Filing, voided: Request | None) -> Refusal | None:
+    """VOID_ORIGIN: a void exists only to make an ended request's signed copies harmless."""
+    if filing.voids is None:
+        return None
+    if voided is not None and voided.ended and any(one.approvals for one in voided.progress):
+        return None
+    found = "no such request" if voided is None else f"request {voided.id}, {voided.state}"
+    return refuse(Rule.VOID_ORIGIN, expected="a request that ended after being signed", found=found)
+
+
+def unit_not_in_charter(filing: Filing, charter: Charter) -> Refusal | None:
+    """UNIT_NOT_IN_CHARTER: only units that belong to the instance."""
+    strange = [unit for unit in filing.targets if charter.unit(unit) is None]
+    if not strange:
+        return None
+    return refuse(
+        Rule.UNIT_NOT_IN_CHARTER,
+        expected=f"units of charter version {charter.number}",
+        found=", ".join(short(unit) for unit in strange),
+    )
+
+
+def person_not_in_charter(filing: Filing, charter: Charter) -> Refusal | None:
+    """NOT_IN_CHARTER: new administrators and the givers of key parts are people of the charter."""
+    expected = f"people and keys of charter version {charter.number}"
+    match filing.body:
+        case AddAdministrator(key=key) if charter.owner_of(key.ski) is None:
+            found = f"key {short(key.ski)} of {shown(key.claim.administrator)[:250]}"
+            return refuse(Rule.NOT_IN_CHARTER, expected=expected, found=found)
+        case LoadNewRegister(parts=parts):
+            for part in parts:
+                if charter.custodian(part.custodian) is None:
+                    found = f"custodian {short(part.custodian)} of part {short(part.vp)}"
+                    return refuse(Rule.NOT_IN_CHARTER, expected=expected, found=found)
+    return None
+
+
+def same_request_open(filing: Filing, requests: Iterable[Request]) -> Refusal | None:
+    """SAME_REQUEST_OPEN: the same command for the same units is asked for once at a time."""
+    for request in requests:
+        if (request.filing.body, request.filing.targets) == (filing.body, filing.targets):
+            return refuse(
+                Rule.SAME_REQUEST_OPEN, expected="a new command", found=f"request {request.id}"
+            )
+    return None
+
+
+def refused_by_a_unit(
+    filing: Filing, states: Mapping[UnitId, UnitState], requests: Collection[Request]
+) -> Refusal | None:
+    """Whatever rule a target would refuse it by, once those ahead in its line have run."""
+    for unit in filing.targets:
+        state = states.get(unit)
+        if state is None:
+            continue
+        then = projected(unit, state, requests)
+        refusal = refusal_of(filing.body, then)
+        if refusal is not None and not filing.leave_out:
+            return refusal
+        needed = signatures_needed(filing.body, then)
+        if isinstance(needed, Refusal) and not filing.leave_out:
+            return needed
+    return None
+
+
+def new_request(
+    number: int, filing: Filing, signature: Signature | None, *, at: Instant
+) -> Request:
+    """A request at the end of the line."""
+    return Request(
+        id=number,
+        filing=filing,
+        signature=signature,
+        state=RequestState.WAITING_IN_LINE,
+        opening=None,
+        progress=(),
+        rejections=(),
+        proceed=False,
+        filed=at,
+        changed=at,
+        why="",
+    )

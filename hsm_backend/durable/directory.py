@@ -1,0 +1,64 @@
+"""The state directory of a unit host: which file is which."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from quorate import private_files
+from quorate.exits import Exit, Trouble
+
+
+@dataclass(frozen=True)
+class StateDirectory:
+    """A directory of one user's alone that holds all of a unit host."""
+
+    path: Path
+
+    @property
+    def database(self) -> Path:
+        """The units: certificates, memories, histories; secrets sealed. Written last by `init`."""
+        return self.path / "units.db"
+
+    @property
+    def device_key(self) -> Path:
+        """The 32 bytes that secrets in the database are sealed under."""
+        return self.path / "device.key"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that owns the directory."""
+        return self.path / "lock"
+
+    @property
+    def tls_certificate(self) -> Path:
+        """What the host shows to its clients."""
+        return self.path / "tls.pem"
+
+    @property
+    def tls_key(self) -> Path:
+        """The private key of the host's TLS certificate."""
+        return self.path / "tls.key"
+
+    @property
+    def clients(self) -> Path:
+        """One PEM file for each client that may connect: its own certificate, nothing else."""
+        return self.path / "clients"
+
+    @property
+    def settings(self) -> Path:
+        """Settings of `quorate unit serve`."""
+        return self.path / "unit.toml"
+
+    @property
+    def address(self) -> Path:
+        """HOST:PORT where the host listens, or did last."""
+        return self.path / "address"
+
+    def check(self) -> None:
+        """Usage trouble when no unit host was made here; exposed when others can enter."""
+        if not self.database.exists():
+            raise Trouble(
+                Exit.USAGE,
+                f"there are no crypto units in {self.path}",
+                next=f"quorate unit init {self.path} --unit TYPE:LOCATION",
+            )
+        private_files.directory(self.path)

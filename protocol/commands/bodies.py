@@ -1,0 +1,137 @@
+"""The kinds of commands with their parameters.
+
+Fields are bounded only so far that they can be carried: that a threshold is 1 to 8 or that a load
+has two or three parts is for `protocol.commands.rules` to say, by name.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+from protocol.claims import ProvenKey
+from protocol.identifiers import SKI, VP, IdentityKey, Instant
+from protocol.schema import Struct, Variant
+
+_Small = Annotated[int, msgspec.Meta(ge=0, le=255)]
+
+
+class AddAdministrator(Variant, tag="add-administrator"):
+    """Installs a signature key's public half under the name in its claim."""
+
+    key: ProvenKey
+
+
+class RemoveAdministrator(Variant, tag="remove-administrator"):
+    """Removes the administrator with this key."""
+
+    ski: SKI
+
+
+class SetThresholds(Variant, tag="set-thresholds"):
+    """Sets both thresholds; in imprint mode this leaves it."""
+
+    signatures: _Small
+    revocations: _Small
+
+
+class NamedPart(Struct):
+    """A key part and the identity key of the custodian whose agent gives it."""
+
+    vp: VP
+    custodian: IdentityKey
+
+
+class LoadNewRegister(Variant, tag="load-new-register"):
+    """XORs the named key parts into the empty new master key register."""
+
+    parts: Annotated[tuple[NamedPart, ...], msgspec.Meta(max_length=8)]
+
+
+class CommitNewRegister(Variant, tag="commit-new-register"):
+    """Confirms the key in the new master key register."""
+
+    vp: VP
+
+
+class SetImmediate(Variant, tag="set-immediate"):
+    """Makes the committed key current at once; re-enciphers nothing."""
+
+    vp: VP
+
+
+class ClearNewRegister(Variant, tag="clear-new-register"):
+    """Empties the new master key register, which holds this key."""
+
+    vp: VP
+
+
+class ClearCurrentRegister(Variant, tag="clear-current-register"):
+    """Empties the current master key register, which holds this key."""
+
+    vp: VP
+
+
+class Void(Variant, tag="void"):
+    """Changes nothing but the state version: every signature given for the state before is dead."""
+
+
+class SetClock(Variant, tag="set-clock"):
+    """Sets the unit's clock, whose high-water mark a wrong clock had pushed ahead."""
+
+    to: Instant
+
+
+class SetControlPoint(Variant, tag="set-control-point"):
+    """Sets or unsets one control point by number."""
+
+    point: _Small
+    on: bool
+
+
+class SetAttribute(Variant, tag="set-attribute"):
+    """Switches an attribute of the unit on or off."""
+
+    attribute: Annotated[str, msgspec.Meta(max_length=40)]
+    on: bool
+
+
+class Zeroize(Variant, tag="zeroize"):
+    """Clears administrators, registers, thresholds, attributes, control points; imprint mode."""
+
+
+Body = (
+    AddAdministrator
+    | RemoveAdministrator
+    | SetThresholds
+    | LoadNewRegister
+    | CommitNewRegister
+    | SetImmediate
+    | ClearNewRegister
+    | ClearCurrentRegister
+    | Void
+    | SetClock
+    | SetControlPoint
+    | SetAttribute
+    | Zeroize
+)
+
+KINDS: tuple[type[Body], ...] = (
+    AddAdministrator,
+    RemoveAdministrator,
+    SetThresholds,
+    LoadNewRegister,
+    CommitNewRegister,
+    SetImmediate,
+    ClearNewRegister,
+    ClearCurrentRegister,
+    Void,
+    SetClock,
+    SetControlPoint,
+    SetAttribute,
+    Zeroize,
+)
+
+
+def kind_of(body: Body) -> str:
+    """The kind's name in the bytes."""
+    return str(type(body).__struct_config__.tag)

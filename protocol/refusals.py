@@ -1,0 +1,289 @@
+"""The catalogue of refusals: every No that a rule of the protocol can say.
+
+A refusal is a value, not an exception: the rules were asked and answered. It names the rule and
+carries the values compared, so that whoever is refused can see why. Where crypto units of the
+field have a return and a reason code for it, the catalogue gives them.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+from protocol.schema import Struct
+
+
+class Rule(StrEnum):
+    """Each rule by name; `FACTS` says what it means."""
+
+    # what every command must pass
+    WRONG_UNIT = "WRONG_UNIT"
+    WRONG_INCARNATION = "WRONG_INCARNATION"
+    STATE_CHANGED = "STATE_CHANGED"
+    NOT_YET_VALID = "NOT_YET_VALID"
+    EXPIRED = "EXPIRED"
+    VALID_TOO_LONG = "VALID_TOO_LONG"
+    SIGNATURE_INVALID = "SIGNATURE_INVALID"
+    SIGNER_UNKNOWN = "SIGNER_UNKNOWN"
+    TOO_FEW_SIGNATURES = "TOO_FEW_SIGNATURES"
+    IMPRINT_MODE = "IMPRINT_MODE"
+    # administrators and thresholds
+    ADMINISTRATOR_NAME = "ADMINISTRATOR_NAME"
+    ADMINISTRATOR_KEY = "ADMINISTRATOR_KEY"
+    ADMINISTRATOR_EXISTS = "ADMINISTRATOR_EXISTS"
+    TOO_MANY_ADMINISTRATORS = "TOO_MANY_ADMINISTRATORS"
+    NO_SUCH_ADMINISTRATOR = "NO_SUCH_ADMINISTRATOR"
+    REMOVAL_LEAVES_THRESHOLD = "REMOVAL_LEAVES_THRESHOLD"
+    SIGNATURE_THRESHOLD_RANGE = "SIGNATURE_THRESHOLD_RANGE"
+    REVOCATION_THRESHOLD_RANGE = "REVOCATION_THRESHOLD_RANGE"
+    THRESHOLD_ABOVE_ADMINISTRATORS = "THRESHOLD_ABOVE_ADMINISTRATORS"
+    REVOCATION_ABOVE_ADMINISTRATORS = "REVOCATION_ABOVE_ADMINISTRATORS"
+    # master key registers
+    PART_COUNT = "PART_COUNT"
+    PART_TWICE = "PART_TWICE"
+    PART_MISSING = "PART_MISSING"
+    PART_UNREADABLE = "PART_UNREADABLE"
+    PART_MISMATCH = "PART_MISMATCH"
+    PART_AUTHOR = "PART_AUTHOR"
+    IMPORTER_KEY_UNKNOWN = "IMPORTER_KEY_UNKNOWN"
+    NEW_REGISTER_NOT_EMPTY = "NEW_REGISTER_NOT_EMPTY"
+    NEW_REGISTER_NOT_UNCOMMITTED = "NEW_REGISTER_NOT_UNCOMMITTED"
+    NEW_REGISTER_NOT_COMMITTED = "NEW_REGISTER_NOT_COMMITTED"
+    REGISTER_EMPTY = "REGISTER_EMPTY"
+    VP_MISMATCH = "VP_MISMATCH"
+    SAME_KEY_AGAIN = "SAME_KEY_AGAIN"
+    # the rest
+    CONTROL_POINT_UNKNOWN = "CONTROL_POINT_UNKNOWN"
+    ATTRIBUTE_UNKNOWN = "ATTRIBUTE_UNKNOWN"
+    # the queue
+    NO_SUCH_REQUEST = "NO_SUCH_REQUEST"
+    REQUEST_ENDED = "REQUEST_ENDED"
+    REQUEST_NOT_OPEN = "REQUEST_NOT_OPEN"
+    SAME_REQUEST_OPEN = "SAME_REQUEST_OPEN"
+    SIGNED_BEFORE = "SIGNED_BEFORE"
+    SIGNATURE_NOT_WANTED = "SIGNATURE_NOT_WANTED"
+    PART_NOT_WANTED = "PART_NOT_WANTED"
+    UNIT_NOT_IN_CHARTER = "UNIT_NOT_IN_CHARTER"
+    NOT_IN_CHARTER = "NOT_IN_CHARTER"
+    CHARTER_NOT_IN_FORCE = "CHARTER_NOT_IN_FORCE"
+    CHARTER_DOES_NOT_FOLLOW = "CHARTER_DOES_NOT_FOLLOW"
+    VOID_ORIGIN = "VOID_ORIGIN"
+    QUEUE_FULL = "QUEUE_FULL"
+    NOT_YOURS = "NOT_YOURS"
+    LOG_SHORTER = "LOG_SHORTER"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a rule says, and the field's codes for it (IBM's return and reason) where they exist.
+
+    `can_still_run`: the same command may run later, by time or with other signatures or parts.
+    """
+
+    says: str
+    next_step: str
+    returns: int | None = None
+    reason: int | None = None
+    can_still_run: bool = False
+
+
+_SIGN_AGAIN = "file it again, so that it is signed for the unit as it is now"
+_CHOOSE = "choose a number within the range"
+FACTS: dict[Rule, Facts] = {
+    Rule.WRONG_UNIT: Facts("the command is for another crypto unit", "send it there", 3),
+    Rule.WRONG_INCARNATION: Facts(
+        "the command is for another life of this crypto unit; it was zeroized or restored since",
+        _SIGN_AGAIN,
+        163,
+    ),
+    Rule.STATE_CHANGED: Facts(
+        "the crypto unit isn't in the state that the signers saw", _SIGN_AGAIN, 163
+    ),
+    Rule.NOT_YET_VALID: Facts(
+        "the command isn't valid yet", "wait until it is", can_still_run=True
+    ),
+    Rule.EXPIRED: Facts("the command has expired, or would within a minute", "file it again"),
+    Rule.VALID_TOO_LONG: Facts(
+        "the command would be valid for more than 7 days", "sign it for a shorter time"
+    ),
+    Rule.SIGNATURE_INVALID: Facts(
+        "a signature doesn't verify for this command",
+        "have that administrator sign again",
+        192,
+        can_still_run=True,
+    ),
+    Rule.SIGNER_UNKNOWN: Facts(
+        "a signature is by somebody who is no administrator of this crypto unit",
+        "collect signatures of installed administrators",
+        257,
+        can_still_run=True,
+    ),
+    Rule.TOO_FEW_SIGNATURES: Facts(
+        "too few administrators have signed", "collect what is missing", 208, can_still_run=True
+    ),
+    Rule.IMPRINT_MODE: Facts(
+        "a crypto unit in imprint mode doesn't run this command", "set the thresholds first"
+    ),
+    Rule.ADMINISTRATOR_NAME: Facts(
+        "an administrator's name has 1 to 30 letters, digits, blanks or any of '()+,-./:=?",
+        "choose another name",
+        7,
+    ),
+    Rule.ADMINISTRATOR_KEY: Facts(
+        "the key doesn't prove that its owner offered it for this name",
+        "have its owner offer it again",
+        193,
+    ),
+    Rule.ADMINISTRATOR_EXISTS: Facts(
+        "that key is an administrator's already", "choose another key", 256, 38
+    ),
+    Rule.TOO_MANY_ADMINISTRATORS: Facts(
+        "a crypto unit holds at most 8 administrators",
+        "remove one: quorate tke cryptounit-admin-rm",
+        261,
+        39,
+    ),
+    Rule.NO_SUCH_ADMINISTRATOR: Facts(
+        "no administrator of the crypto unit has that key",
+        "look who is installed: quorate tke cryptounit-admins",
+        32,
+        32,
+    ),
+    Rule.REMOVAL_LEAVES_THRESHOLD: Facts(
+        "those who stay could no longer meet both thresholds",
+        "lower the thresholds first, or add an administrator",
+        209,
+        66,
+    ),
+    Rule.SIGNATURE_THRESHOLD_RANGE: Facts(
+        "the signature threshold must be 1 to 8", _CHOOSE, 209, 76
+    ),
+    Rule.REVOCATION_THRESHOLD_RANGE: Facts(
+        "the revocation signature threshold must be 1 to 8", _CHOOSE, 209, 77
+    ),
+    Rule.THRESHOLD_ABOVE_ADMINISTRATORS: Facts(
+        "the signature threshold would be above the number of administrators",
+        "choose a lower one, or add an administrator first",
+        209,
+        57,
+    ),
+    Rule.REVOCATION_ABOVE_ADMINISTRATORS: Facts(
+        "the revocation signature threshold would be above the number of administrators",
+        "choose a lower one, or add an administrator first",
+        209,
+        58,
+    ),
+    Rule.PART_COUNT: Facts("a master key has two or three parts", "name two or three parts", 7),
+    Rule.PART_TWICE: Facts("the same key part is named twice", "name different parts", 7),
+    Rule.PART_MISSING: Facts(
+        "a named key part hasn't come", "have its custodian give it", 33, can_still_run=True
+    ),
+    Rule.PART_UNREADABLE: Facts(
+        "a key part can't be opened with the importer key",
+        "have its custodian give it again",
+        32,
+        can_still_run=True,
+    ),
+    Rule.PART_MISMATCH: Facts(
+        "a key part isn't the one that was named",
+        "have its custodian look for the right file",
+        32,
+        can_still_run=True,
+    ),
+    Rule.PART_AUTHOR: Facts(
+        "a key part isn't signed by the custodian who was named for it",
+        "have that custodian give it",
+        192,
+        can_still_run=True,
+    ),
+    Rule.IMPORTER_KEY_UNKNOWN: Facts(
+        "the crypto unit has no such importer key for this request and state", _SIGN_AGAIN, 80, 80
+    ),
+    Rule.NEW_REGISTER_NOT_EMPTY: Facts(
+        "the new master key register isn't empty",
+        "clear it first: quorate tke cryptounit-mk-clrnew",
+        80,
+    ),
+    Rule.NEW_REGISTER_NOT_UNCOMMITTED: Facts(
+        "the new master key register holds no uncommitted key", "load it first", 80
+    ),
+    Rule.NEW_REGISTER_NOT_COMMITTED: Facts(
+        "the new master key register holds no committed key", "commit it first", 80
+    ),
+    Rule.REGISTER_EMPTY: Facts("the register is empty already", "nothing", 80),
+    Rule.VP_MISMATCH: Facts(
+        "the register holds another key than the one that was named",
+        "look at the registers: quorate tke cryptounit-mk",
+        101,
+        48,
+    ),
+    Rule.SAME_KEY_AGAIN: Facts(
+        "the parts make the key that the current register holds already",
+        "take at least one other part",
+        80,
+        80,
+    ),
+    Rule.CONTROL_POINT_UNKNOWN: Facts(
+        "there is no such control point", "choose a number from 0 to 127", 80, 46
+    ),
+    Rule.ATTRIBUTE_UNKNOWN: Facts("there is no such attribute", "choose: zeroize-one", 7),
+    Rule.NO_SUCH_REQUEST: Facts("no such request is open", "quorate agent pending"),
+    Rule.REQUEST_ENDED: Facts("the request has ended", "refile it if it is still wanted"),
+    Rule.REQUEST_NOT_OPEN: Facts(
+        "the request still waits in line; nobody is asked yet", "wait until it is opened"
+    ),
+    Rule.SAME_REQUEST_OPEN: Facts("the same command is open already", "look at that request"),
+    Rule.SIGNED_BEFORE: Facts(
+        "that key has signed the request before; one key counts once", "nothing"
+    ),
+    Rule.SIGNATURE_NOT_WANTED: Facts(
+        "a signature that doesn't count for this request",
+        "sign with an installed administrator's key",
+    ),
+    Rule.PART_NOT_WANTED: Facts(
+        "a key part that the request doesn't name", "look for the right file: quorate tke mks"
+    ),
+    Rule.UNIT_NOT_IN_CHARTER: Facts(
+        "the charter in force doesn't hold that crypto unit", "choose units of the instance"
+    ),
+    Rule.NOT_IN_CHARTER: Facts(
+        "the charter in force doesn't hold that person or key",
+        "have all accept a charter that does: quorate charter new",
+    ),
+    Rule.CHARTER_NOT_IN_FORCE: Facts(
+        "no version of the charter is in force yet", "have all accept it: quorate charter accept"
+    ),
+    Rule.CHARTER_DOES_NOT_FOLLOW: Facts(
+        "the charter doesn't follow the newest version", "make it anew: quorate charter new"
+    ),
+    Rule.VOID_ORIGIN: Facts(
+        "a void is only for a request that ended with signed copies out", "quorate requests void ID"
+    ),
+    Rule.QUEUE_FULL: Facts("the queue is full", "let requests end, or cancel some"),
+    Rule.LOG_SHORTER: Facts(
+        "the log has fewer entries than were asked about", "call the others: was it rolled back?"
+    ),
+    Rule.NOT_YOURS: Facts("your account's role doesn't allow that", "ask an operator or manager"),
+}
+
+_LONGEST = 400
+_Compared = Annotated[str, msgspec.Meta(max_length=_LONGEST)]
+
+
+class Refusal(Struct):
+    """A rule's No with the two values that it compared."""
+
+    rule: Rule
+    expected: _Compared
+    found: _Compared
+
+    @property
+    def facts(self) -> Facts:
+        """What the rule says, and its codes."""
+        return FACTS[self.rule]
+
+
+def refuse(rule: Rule, *, expected: object, found: object) -> Refusal:
+    """A refusal that shows `expected` and `found` as text, cut where it would be too long."""
+    return Refusal(rule=rule, expected=str(expected)[:_LONGEST], found=str(found)[:_LONGEST])

@@ -1,0 +1,232 @@
+"""The messages of a session, after the handshake. One WebSocket message is one canonical structure.
+
+What the agent sends carries a `ref` that the answer repeats. A `Publish` changes something: it is
+idempotent, and acknowledged only once durable. The coordinator pushes a feed: of each subject (a
+request, a charter version, ...) the newest news, in rising positions, so that an agent resumes
+from its cursor and misses nothing.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+from protocol.charter import Charter
+from protocol.claims import ProvenKey
+from protocol.commands.command import Approval, Contribution
+from protocol.displayable import PersonName
+from protocol.identifiers import SKI, Digest, IdentityKey, Instant, Nonce, UnitId
+from protocol.record.tree import Path
+from protocol.refusals import Refusal
+from protocol.request import Request
+from protocol.schema import Struct, Variant
+from protocol.signing.statements import Signed
+
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+HISTORY_PAGE = 100
+_Ref = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
+
+
+# what is published
+
+
+class FileRequest(Variant, tag="file-request"):
+    """A signed `protocol.request.Filing`. With the same key it is filed once."""
+
+    filing: Signed
+    idempotency_key: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None
+
+
+class UnitApproval(Struct):
+    """A signature for one target."""
+
+    unit: UnitId
+    approval: Approval
+
+
+class Approve(Variant, tag="approve"):
+    """One key's signatures for the targets of a request."""
+
+    request: Digest
+    ski: SKI
+    approvals: Annotated[tuple[UnitApproval, ...], msgspec.Meta(min_length=1, max_length=32)]
+
+
+class UnitContribution(Struct):
+    """A sealed part for one target."""
+
+    unit: UnitId
+    contribution: Contribution
+
+
+class Contribute(Variant, tag="contribute"):
+    """One key part, sealed to each target of a load."""
+
+    request: Digest
+    contributions: Annotated[
+        tuple[UnitContribution, ...], msgspec.Meta(min_length=1, max_length=32)
+    ]
+
+
+class Reject(Variant, tag="reject"):
+    """A signed `protocol.request.Rejection`."""
+
+    rejection: Signed
+
+
+class OfferKey(Variant, tag="offer-key"):
+    """A signature key for the next version of the charter."""
+
+    key: ProvenKey
+
+
+class Announce(Variant, tag="announce"):
+    """A signed `protocol.request.Announcement`."""
+
+    announcement: Signed
+
+
+class ProposeCharter(Variant, tag="propose-charter"):
+    """A version of the charter, for the others to accept."""
+
+    charter: Charter
+
+
+class Accept(Variant, tag="accept"):
+    """A signed `protocol.charter.Acceptance`."""
+
+    acceptance: Signed
+
+
+Publication = (
+    FileRequest | Approve | Contribute | Reject | OfferKey | Announce | ProposeCharter | Accept
+)
+
+
+# agent → coordinator
+
+
+class Publish(Variant, tag="publish"):
+    """Something that is to become durable."""
+
+    ref: _Ref
+    publication: Publication
+
+
+class WantStates(Variant, tag="want-states"):
+    """The states of units, signed over the agent's nonce."""
+
+    ref: _Ref
+    units: Annotated[tuple[UnitId, ...], msgspec.Meta(min_length=1, max_length=32)]
+    nonce: Nonce
+
+
+class WantHistory(Variant, tag="want-history"):
+    """A unit's history entries with versions above `after`, at most a page."""
+
+    ref: _Ref
+    unit: UnitId
+    after: Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
+
+
+class WantConsistency(Variant, tag="want-consistency"):
+    """A proof that the log of the newest checkpoint goes on from `size` entries."""
+
+    ref: _Ref
+    size: Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
+
+
+AgentMessage = Publish | WantStates | WantHistory | WantConsistency
+
+
+# coordinator → agent
+
+
+class Done(Variant, tag="done"):
+    """The publication is durable. `request` is the id of a request that it filed or changed."""
+
+    ref: _Ref
+    request: int | None
+
+
+class Refused(Variant, tag="refused"):
+    """The publication was refused; nothing changed."""
+
+    ref: _Ref
+    refusal: Refusal
+
+
+class States(Variant, tag="states"):
+    """A signed `protocol.receipts.StateAnswer` of each unit in reach."""
+
+    ref: _Ref
+    answers: tuple[Signed, ...]
+
+
+class HistoryPage(Variant, tag="history"):
+    """Signed history entries; fewer than a page means that there are no more."""
+
+    ref: _Ref
+    entries: Annotated[tuple[Signed, ...], msgspec.Meta(max_length=HISTORY_PAGE)]
+
+
+class Consistency(Variant, tag="consistency"):
+    """The newest checkpoint (a signed note) and the proof (RFC 6962, 2.1.2)."""
+
+    ref: _Ref
+    checkpoint: bytes
+    proof: Path
+
+
+class RequestNews(Variant, tag="request-news"):
+    """A request as it is now. `checkpoint` is the signed note that its opening names."""
+
+    request: Request
+    checkpoint: bytes | None
+
+
+class CharterNews(Variant, tag="charter-news"):
+    """A version of the charter that was proposed, with the acceptances so far."""
+
+    charter: Charter
+    acceptances: tuple[Signed, ...]
+    in_force: bool
+
+
+class KeyNews(Variant, tag="key-news"):
+    """A signature key that was offered for the next charter."""
+
+    key: ProvenKey
+
+
+class PartNews(Variant, tag="part-news"):
+    """A key part that was announced, or withdrawn."""
+
+    announcement: Signed
+
+
+class AgentNews(Variant, tag="agent-news"):
+    """An enrolled agent."""
+
+    person: PersonName
+    agent: IdentityKey
+    enrolled: Instant
+
+
+News = RequestNews | CharterNews | KeyNews | PartNews | AgentNews
+
+
+class Feed(Variant, tag="feed"):
+    """One piece of news and its position."""
+
+    position: int
+    news: News
+
+
+class CaughtUp(Variant, tag="caught-up"):
+    """All news up to `position` were sent; what follows happens now."""
+
+    position: int
+    now: Instant
+
+
+CoordinatorMessage = Done | Refused | States | HistoryPage | Consistency | Feed | CaughtUp

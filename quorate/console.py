@@ -1,0 +1,265 @@
+"""What people and scripts read: results on stdout; progress, prompts and errors on stderr.
+
+A command says everything twice: in words (`say`, `table`), which `--json` silences, and once as
+an object (`object`), which only `--json` prints. So neither needs an `if`.
+"""
+
+import re
+import sys
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TextIO
+
+from quorate.exits import Exit, Json, Trouble
+
+WIDTH = 100
+"""No line is longer, where it can be helped."""
+
+# Glyphs always stand beside a word that says the same, so they may vanish.
+_PLAIN = str.maketrans({"✓": "ok", "…": "..", "✗": "no", "→": "->", "·": "-"})
+_COLOURS = {"✓": "32", "✗": "31", "!": "33", "…": "36"}
+_COLOURED = re.compile(r"[✓✗]|^ *[!…](?= )", re.MULTILINE)
+_GAP = "  "
+
+
+class Console:
+    """One command's way out.
+
+    `json` is whether scripts read; `plain` whether glyphs are spelt out in ASCII; `practice`, once
+    it is known, whether what is shown belongs to a practice instance.
+    """
+
+    def __init__(
+        self,
+        *,
+        json: bool = False,
+        plain: bool = False,
+        colour: bool = False,
+        out: TextIO | None = None,
+        err: TextIO | None = None,
+    ) -> None:
+        self.json = json
+        self.plain = plain
+        self.practice: bool | None = None
+        self._colour = colour and not plain
+        self._out = out or sys.stdout
+        self._err = err or sys.stderr
+        self._practice_said = False
+        self._answered = False
+        self._drawn = False
+
+    @classmethod
+    def for_this_process(
+        cls, arguments: Sequence[str], environment: Mapping[str, str]
+    ) -> "Console":
+        """What `--json`, `--plain`, NO_COLOR, TERM and the streams' encoding ask for.
+
+        The arguments are looked at before they are parsed, so that a command line that nobody
+        understands is answered in the right form too.
+        """
+        known = arguments[: arguments.index("--")] if "--" in arguments else arguments
+        dumb = environment.get("TERM") == "dumb"
+        ascii_only = not _carries_glyphs(sys.stdout) or not _carries_glyphs(sys.stderr)
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="backslashreplace")
+        return cls(
+            json="--json" in known,
+            plain="--plain" in known or dumb or ascii_only,
+            colour=not environment.get("NO_COLOR"),
+        )
+
+    # --- results --------------------------------------------------------------------------------
+
+    def say(self, text: str = "") -> None:
+        """Lines of the result, for people."""
+        if not self.json:
+            self._write(self._out, self._screen(text))
+
+    def table(self, headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """A result in columns, for people."""
+        self.say("\n".join(columns(headers, [[self._spelt(cell) for cell in row] for row in rows])))
+
+    def object(self, value: Mapping[str, Json], *, exit: Exit = Exit.DONE) -> None:
+        """The whole result, for scripts; once a command."""
+        self._answer({**value, "exit": exit.label, "code": int(exit)})
+
+    # --- what goes on ---------------------------------------------------------------------------
+
+    def progress(self, text: str) -> None:
+        """A line on what happens now."""
+        self._write(self._err, text)
+
+    def redraw(self, text: str) -> None:
+        """A line that the next one replaces; without a terminal a line like any other."""
+        if not self._err.isatty() or self.plain:
+            self.progress(text)
+            return
+        self._err.write("\r\x1b[K" + self._painted(self._err, text))
+        self._err.flush()
+        self._drawn = True
+
+    def ask(self, question: str) -> None:
+        """The beginning of a line that a person completes."""
+        self._end_drawing()
+        self._err.write(self.question(question))
+        self._err.flush()
+
+    def question(self, question: str) -> str:
+        """How a prompt looks."""
+        return f"? {self._spelt(question)} "
+
+    # --- trouble --------------------------------------------------------------------------------
+
+    def trouble(self, trouble: Trouble) -> None:
+        """Why it ended otherwise: words on stderr, or the one object on stdout."""
+        if self.json:
+            self._answer(trouble.as_json())
+        else:
+            self._write(self._err, self._screen("\n".join(trouble_lines(trouble))))
+
+    def _answer(self, value: dict[str, Json]) -> None:
+        if not self.json:
+            return
+        import json
+
+        if self._answered:
+            raise AssertionError("a command answers with one object, and it has answered")
+        self._answered = True
+        if self.practice is not None:
+            value = {"practice": self.practice, **value}
+        self._write(self._out, json.dumps(value, separators=(",", ":")))
+
+    def _screen(self, text: str) -> str:
+        if self.practice and not self._practice_said:
+            self._practice_said = True
+            return f"PRACTICE. {text}"
+        return text
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        self._end_drawing()
+        as_it_is = self.json and stream is self._out
+        stream.write(text if as_it_is else self._painted(stream, text))
+        stream.write("\n")
+        stream.flush()
+
+    def _end_drawing(self) -> None:
+        if self._drawn:
+            self._err.write("\n")
+            self._drawn = False
+
+    def _spelt(self, text: str) -> str:
+        return text.translate(_PLAIN) if self.plain else text
+
+    def _painted(self, stream: TextIO, text: str) -> str:
+        text = self._spelt(text)
+        if not self._colour or not stream.isatty():
+            return text
+        return _COLOURED.sub(_paint, text)
+
+
+def trouble_lines(trouble: Trouble) -> list[str]:
+    """`name (exit): what happened`, then what was compared, what to do, and the rule."""
+    lines = [f"{trouble.exit.label} ({int(trouble.exit)}): {trouble.what}"]
+    lines += [_labelled(label, text) for label, text in trouble.also.items()]
+    compared = [
+        _labelled(label, _as_text(value))
+        for label, value in (("expected", trouble.expected), ("found", trouble.found))
+        if value is not None
+    ]
+    if len(compared) == 2:
+        one = compared[0] + " " * 6 + "found  " + _as_text(trouble.found)
+        if width(one) <= WIDTH and "\n" not in one:
+            compared = [one]
+    lines += compared
+    lines += [
+        _labelled(label, text)
+        for label, text in (("next", trouble.next), ("rule", trouble.rule_line))
+        if text is not None
+    ]
+    return lines
+
+
+def _labelled(label: str, text: str) -> str:
+    return f"  {label:<8}  " + text.replace("\n", "\n" + " " * 12)
+
+
+def _as_text(value: Json) -> str:
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ", ".join(_as_text(item) for item in value)
+        case _:
+            return str(value)
+
+
+def columns(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], *, limit: int = WIDTH
+) -> list[str]:
+    """The lines of a table: two blanks between columns, no frame, nothing cut.
+
+    Where a table is wider than `limit`, the last columns that can be broken at blanks wrap.
+    """
+    table = [list(headers), *(list(row) for row in rows)]
+    widths = [max(width(line[i]) for line in table) for i in range(len(headers))]
+    over = sum(widths) + len(_GAP) * (len(widths) - 1) - limit
+    for i in reversed(range(len(widths))):
+        if over <= 0:
+            break
+        narrowest = max(width(word) for line in table for word in line[i].split(" "))
+        less = min(over, widths[i] - narrowest)
+        widths[i] -= less
+        over -= less
+    lines: list[str] = []
+    for row in table:
+        cells = [_wrapped(cell, wide) for cell, wide in zip(row, widths, strict=True)]
+        for n in range(max(len(cell) for cell in cells)):
+            parts = [
+                _padded(cell[n] if n < len(cell) else "", wide)
+                for cell, wide in zip(cells, widths, strict=True)
+            ]
+            lines.append(_GAP.join(parts).rstrip())
+    return lines
+
+
+def width(text: str) -> int:
+    """How many cells of a terminal `text` takes."""
+    return sum(_cells(character) for character in text)
+
+
+def _cells(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def _padded(text: str, wide: int) -> str:
+    return text + " " * (wide - width(text))
+
+
+def _wrapped(text: str, wide: int) -> list[str]:
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines[-1] else word
+        if width(longer) <= wide or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def _paint(match: re.Match[str]) -> str:
+    glyph = match[0].lstrip()
+    return f"{match[0][: -len(glyph)]}\x1b[{_COLOURS[glyph]}m{glyph}\x1b[0m"
+
+
+def _carries_glyphs(stream: TextIO) -> bool:
+    encoding = getattr(stream, "encoding", None) or "ascii"
+    try:
+        "✓…✗→·".encode(encoding)
+    except (LookupError, UnicodeEncodeError):
+        return False
+    return True
