@@ -18,6 +18,7 @@ from protocol.violations import Violation
 from quorate.commands import Group
 from quorate.console import Console
 from quorate.exits import Exit, Trouble
+from quorate.unavailable import Unavailable
 
 GROUPS: Mapping[str, str] = {
     "demo": "coordinator.rehearsal.cli:demo",
@@ -149,6 +150,8 @@ def _trouble_of(arguments: Sequence[str], console: Console) -> Trouble | None:
         return Trouble(Exit.REFUSED, "stopped at the keyboard")
     except Trouble as error:
         return error
+    except Unavailable as error:
+        return Trouble(Exit.UNREACHABLE, str(error), next="try again later; asking twice is safe")
     except Violation as error:
         return Trouble(
             Exit.ALARM,
