@@ -146,6 +146,15 @@ def counted(charter: Charter, skis: Collection[SKI]) -> int:
     return len(people_of(charter, skis))
 
 
+def needed_by_people(body: Body, state: UnitState, charter: Charter) -> int | Refusal:
+    """How many must sign, as `counted` counts: the signature table, and for the exit from imprint
+    mode as many different people as the charter wants."""
+    needed = signatures_needed(body, state)
+    if isinstance(needed, Refusal) or not (state.imprint and isinstance(body, SetThresholds)):
+        return needed
+    return max(needed, 1 if charter.alone else charter.floor.exit_people)
+
+
 def _lacks_what_the_charter_names(history: History, newest: Charter) -> Iterator[Finding]:
     unit = newest.unit(history.unit)
     if unit is not None:
@@ -210,13 +219,11 @@ def _exit_in_charter(
 def _signed_by_people(receipt: Receipt, charter: Charter) -> Iterator[Finding]:
     """SIGNED_BY_TOO_FEW_PEOPLE, EXIT_BY_TOO_FEW_PEOPLE: people approved it, not only keys."""
     body = receipt.parsed().body
-    needed = signatures_needed(body, receipt.before)
+    needed = needed_by_people(body, receipt.before, charter)
     if isinstance(needed, Refusal):
         return
-    ground = Ground.SIGNED_BY_TOO_FEW_PEOPLE
-    if receipt.before.imprint:
-        ground = Ground.EXIT_BY_TOO_FEW_PEOPLE
-        needed = max(needed, 1 if charter.alone else charter.floor.exit_people)
+    exits = receipt.before.imprint
+    ground = Ground.EXIT_BY_TOO_FEW_PEOPLE if exits else Ground.SIGNED_BY_TOO_FEW_PEOPLE
     have = counted(charter, [approval.ski for approval in receipt.approvals])
     if have < needed:
         yield Finding(

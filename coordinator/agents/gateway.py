@@ -34,6 +34,7 @@ from protocol.session.handshake import (
 )
 from protocol.session.messages import (
     HISTORY_PAGE,
+    LOG_PAGE,
     MAX_MESSAGE_BYTES,
     AgentMessage,
     AgentNews,
@@ -41,11 +42,13 @@ from protocol.session.messages import (
     Consistency,
     Done,
     HistoryPage,
+    LogPage,
     Publish,
     Refused,
     States,
     WantConsistency,
     WantHistory,
+    WantLog,
     WantStates,
 )
 from protocol.violations import Violation
@@ -229,6 +232,13 @@ class Gateway:
                         lambda connection: histories.page(connection, unit, after, HISTORY_PAGE)
                     )
                     await _send(socket, HistoryPage(ref=ref, entries=tuple(page)))
+                case WantLog(ref=ref, start=start):
+                    items = await self._ledger.database.read(
+                        lambda connection: record.items(
+                            connection, self._ledger.instance, start, LOG_PAGE
+                        )
+                    )
+                    await _send(socket, LogPage(ref=ref, items=tuple(items)))
                 case WantConsistency(ref=ref, size=size):
                     await _send(socket, await self._consistency(ref, size))
         except Violation as violation:

@@ -11,9 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coordinator.store import singles
 from coordinator.store.tables import checkpoints, log_entries, log_nodes
+from protocol.displayable import InstanceName
 from protocol.identifiers import Digest
 from protocol.record.entries import SaltedEntry, entry_leaf
 from protocol.record.tree import Frontier, Hash, NodeId, Path, consistency_nodes, consistency_path
+from protocol.report.evidence import LogItem, OtherEntry, OwnEntry
 from protocol.schema import from_bytes, to_bytes
 
 _FRONTIER = "log frontier"
@@ -45,6 +47,24 @@ async def append(connection: AsyncConnection, entries: Sequence[SaltedEntry]) ->
     await connection.execute(insert(log_entries), rows)
     await connection.execute(insert(log_nodes), nodes)
     await singles.put(connection, _FRONTIER, to_bytes(grown))
+
+
+async def items(
+    connection: AsyncConnection, instance: InstanceName, start: int, limit: int
+) -> Sequence[LogItem]:
+    """The log's items from position `start` on; only the instance's own are opened."""
+    rows = await connection.execute(
+        select(log_entries.c.instance, log_entries.c.body)
+        .where(log_entries.c.position >= start)
+        .order_by(log_entries.c.position)
+        .limit(limit)
+    )
+    found: list[LogItem] = []
+    for owner, body in rows:
+        salted = from_bytes(SaltedEntry, body)
+        own = owner in (None, instance)
+        found.append(OwnEntry(salted=salted) if own else OtherEntry(leaf=entry_leaf(salted)))
+    return found
 
 
 async def add_checkpoint(connection: AsyncConnection, note: bytes, size: int) -> Digest:

@@ -17,12 +17,14 @@ from protocol.displayable import PersonName
 from protocol.identifiers import SKI, Digest, IdentityKey, Instant, Nonce, UnitId
 from protocol.record.tree import Path
 from protocol.refusals import Refusal
+from protocol.report.evidence import LogItem
 from protocol.request import Request
 from protocol.schema import Struct, Variant
 from protocol.signing.statements import Signed
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 HISTORY_PAGE = 100
+LOG_PAGE = 100
 _Ref = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
 
 
@@ -135,7 +137,14 @@ class WantConsistency(Variant, tag="want-consistency"):
     size: Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
 
 
-AgentMessage = Publish | WantStates | WantHistory | WantConsistency
+class WantLog(Variant, tag="want-log"):
+    """The log's items from position `start` on, at most a page: one's own instance's opened."""
+
+    ref: _Ref
+    start: Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
+
+
+AgentMessage = Publish | WantStates | WantHistory | WantConsistency | WantLog
 
 
 # coordinator → agent
@@ -175,6 +184,13 @@ class Consistency(Variant, tag="consistency"):
     ref: _Ref
     checkpoint: bytes
     proof: Path
+
+
+class LogPage(Variant, tag="log"):
+    """Items of the log; fewer than a page means that there are no more."""
+
+    ref: _Ref
+    items: Annotated[tuple[LogItem, ...], msgspec.Meta(max_length=LOG_PAGE)]
 
 
 class RequestNews(Variant, tag="request-news"):
@@ -229,4 +245,4 @@ class CaughtUp(Variant, tag="caught-up"):
     now: Instant
 
 
-CoordinatorMessage = Done | Refused | States | HistoryPage | Consistency | Feed | CaughtUp
+CoordinatorMessage = Done | Refused | States | HistoryPage | Consistency | LogPage | Feed | CaughtUp

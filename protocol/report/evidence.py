@@ -1,0 +1,56 @@
+"""What a ceremony report rests on: the log of the instance, units' histories and signed states."""
+
+from typing import Annotated
+
+import msgspec
+
+from protocol.displayable import InstanceName
+from protocol.identifiers import IdentityKey, UnitId
+from protocol.record.entries import SaltedEntry
+from protocol.record.tree import Hash
+from protocol.schema import Struct, Variant
+from protocol.signing.statements import Signed
+from protocol.unit_identity import unit_id
+
+
+class OwnEntry(Variant, tag="own"):
+    """An entry of the instance, opened."""
+
+    salted: SaltedEntry
+
+
+class OtherEntry(Variant, tag="other"):
+    """An entry that is not the instance's: its leaf hash, which tells nothing of it."""
+
+    leaf: Hash
+
+
+LogItem = OwnEntry | OtherEntry
+
+
+class UnitEvidence(Struct):
+    """A unit's whole history, and its state signed when the report was made."""
+
+    identity: IdentityKey
+    history: tuple[Signed, ...]
+    state: Signed | None
+
+    @property
+    def unit(self) -> UnitId:
+        """The unit's id."""
+        return unit_id(self.identity)
+
+
+class Evidence(Struct):
+    """Everything that a report proves from, in an order that leaves no choice.
+
+    `log` holds every entry from the first up to the size of `checkpoint`, a signed note;
+    `checkpoints` are the signed notes that openings name, by ascending size; `units` are in the
+    order of their ids.
+    """
+
+    instance: InstanceName
+    log: tuple[LogItem, ...]
+    checkpoint: bytes
+    checkpoints: tuple[bytes, ...]
+    units: Annotated[tuple[UnitEvidence, ...], msgspec.Meta(min_length=1, max_length=64)]

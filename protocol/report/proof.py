@@ -1,0 +1,387 @@
+"""Checks a report's evidence: every signature, every hash, every rule, against a charter.
+
+Nothing here trusts the coordinator. Its log shows what it says happened and in what order; that a
+command ran is proven by the receipts in units' histories, who signed it by the signatures in them.
+Because each opening names a checkpoint of the log and custodians signed the opening's digest, the
+log up to there can't be made anew; because units sign their states, their histories can't be cut.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from protocol.accession import accession
+from protocol.charter import Acceptance, Chain, Charter, open_acceptance
+from protocol.history import History, verify_history
+from protocol.identifiers import Digest, IdentityKey, UnitId, short
+from protocol.receipts import Receipt, StateAnswer, open_state
+from protocol.record.checkpoints import Checkpoint, log_origin, open_checkpoint
+from protocol.record.entries import Entry, EntryKind, entry_leaf
+from protocol.record.tree import Frontier, Hash
+from protocol.report.evidence import Evidence, OwnEntry
+from protocol.request import Filing, Opening, open_filing
+from protocol.schema import from_bytes
+from protocol.signing.statements import Signed
+from protocol.standing import Finding, judge
+from protocol.violations import Violation
+
+T = TypeVar("T")
+
+
+class ReportFails(Violation):
+    """An element of the report doesn't hold. `element` says which, in words."""
+
+    def __init__(self, element: str, *, expected: str, found: str) -> None:
+        super().__init__(f"{element}: expected {expected}, found {found}")
+        self.element = element
+        self.expected = expected
+        self.found = found
+
+
+@dataclass(frozen=True)
+class ProvenRequest:
+    """A request whose filing is in the log, with the receipts that its commands got.
+
+    `number` counts the filings in the log, from 1. `opening` is None where it was never opened.
+    `signed` says whether the filing carries its custodian's signature; it was verified.
+    """
+
+    number: int
+    filing: Filing
+    signed: bool
+    opening: Opening | None
+    receipts: Mapping[UnitId, Receipt]
+
+
+@dataclass(frozen=True)
+class Proven:
+    """What the evidence proves. Only `prove` makes one."""
+
+    chain: Chain
+    in_force: tuple[Charter, ...]
+    acceptances: tuple[Acceptance, ...]
+    checkpoint: Checkpoint
+    histories: Mapping[UnitId, History]
+    states: Mapping[UnitId, StateAnswer]
+    findings: Mapping[UnitId, tuple[Finding, ...]]
+    requests: tuple[ProvenRequest, ...]
+
+    @property
+    def charter(self) -> Charter:
+        """The newest version in force."""
+        return self.in_force[-1]
+
+
+def prove(evidence: Evidence, anchor: Charter | None) -> Proven:
+    """Checks everything; ReportFails at the first element that doesn't hold.
+
+    `anchor` is a charter version that the reader has from somebody they trust; without one, all is
+    only checked against itself.
+    """
+    entries = _entries(evidence)
+    chain = _chain(entries, anchor)
+    log = chain.newest.coordinator.log
+    checkpoint = _opened_note(evidence.checkpoint, log, "the log's checkpoint")
+    roots = _roots(evidence)
+    _expect("the log's checkpoint", "size", checkpoint.size, len(evidence.log))
+    _expect("the log's checkpoint", "root", checkpoint.root.hex(), roots[-1].hex())
+    notes = _checkpoints(evidence, chain, roots)
+    histories = {one.unit: _history(one.identity, one.history) for one in evidence.units}
+    _in_order("units", [one.unit for one in evidence.units])
+    states = _states(evidence, histories)
+    acceptances = _acceptances(entries, chain)
+    in_force = _in_force(chain, acceptances, histories)
+    _every_unit_is_there(in_force[-1], histories)
+    _logged_receipts_are_there(entries, evidence)
+    requests = _requests(entries, chain, histories, notes)
+    digests = {charter.digest for charter in in_force}
+    return Proven(
+        chain=chain,
+        in_force=in_force,
+        acceptances=acceptances,
+        checkpoint=checkpoint,
+        histories=histories,
+        states=states,
+        findings={unit: judge(one, chain, digests) for unit, one in histories.items()},
+        requests=requests,
+    )
+
+
+def _entries(evidence: Evidence) -> list[tuple[int, Entry]]:
+    entries = [
+        (position, item.salted.entry)
+        for position, item in enumerate(evidence.log)
+        if isinstance(item, OwnEntry)
+    ]
+    for position, entry in entries:
+        if entry.instance not in (None, evidence.instance):
+            raise ReportFails(
+                f"log entry {position}", expected=evidence.instance, found=str(entry.instance)
+            )
+    return entries
+
+
+def _chain(entries: list[tuple[int, Entry]], anchor: Charter | None) -> Chain:
+    """The chain of charter versions in the log that leads to the newest accepted one."""
+    proposed = [
+        _parsed(Charter, entry, position)
+        for position, entry in entries
+        if entry.kind is EntryKind.CHARTER
+    ]
+    for charter in proposed:
+        _checked(f"charter version {charter.number}", charter.check)
+    by_digest = {charter.digest: charter for charter in proposed}
+    accepted = {
+        _parsed_statement(entry, position).charter
+        for position, entry in entries
+        if entry.kind is EntryKind.ACCEPTANCE
+    }
+    candidates = [charter for charter in proposed if charter.digest in accepted]
+    if not candidates:
+        raise ReportFails("the charter", expected="a version that was accepted", found="none")
+    versions: list[Charter] = []
+    wanted: Digest | None = candidates[-1].digest
+    while wanted is not None:
+        if wanted not in by_digest:
+            raise ReportFails("the charter", expected=f"version {short(wanted)}", found="missing")
+        versions.insert(0, by_digest[wanted])
+        wanted = versions[0].previous
+    chain = Chain(versions)
+    if anchor is not None and chain.get(anchor.digest) is None:
+        raise ReportFails(
+            "the charter",
+            expected=f"yours: {anchor.instance} version {anchor.number}, {short(anchor.digest)}",
+            found=f"{chain.newest.instance} version {chain.newest.number}, "
+            f"{short(chain.newest.digest)}",
+        )
+    return chain
+
+
+def _roots(evidence: Evidence) -> list[Hash]:
+    """The log's root at every size, from 0 on."""
+    grown = Frontier.empty()
+    roots = [grown.root]
+    for item in evidence.log:
+        leaf = entry_leaf(item.salted) if isinstance(item, OwnEntry) else item.leaf
+        grown, _ = grown.append(leaf)
+        roots.append(grown.root)
+    return roots
+
+
+def _checkpoints(evidence: Evidence, chain: Chain, roots: list[Hash]) -> dict[Digest, int]:
+    """The sizes of the checkpoints that openings name: each is of this very log."""
+    sizes: dict[Digest, int] = {}
+    before = -1
+    for note in evidence.checkpoints:
+        checkpoint = _opened_note(note, chain.newest.coordinator.log, "an opening's checkpoint")
+        if checkpoint.size <= before or checkpoint.size >= len(roots):
+            raise ReportFails(
+                "the openings' checkpoints",
+                expected="rising sizes within the log",
+                found=f"{checkpoint.size} after {before}",
+            )
+        before = checkpoint.size
+        _expect(
+            f"the checkpoint of size {checkpoint.size}",
+            "root",
+            checkpoint.root.hex(),
+            roots[checkpoint.size].hex(),
+        )
+        sizes[Digest(hashlib.sha256(note).digest())] = checkpoint.size
+    return sizes
+
+
+def _opened_note(note: bytes, log: IdentityKey, element: str) -> Checkpoint:
+    return _checked(element, lambda: open_checkpoint(note, name=log_origin(log), public_key=log))
+
+
+def _history(identity: IdentityKey, signed: tuple[Signed, ...]) -> History:
+    return _checked("a unit's history", lambda: verify_history(signed, identity))
+
+
+def _states(evidence: Evidence, histories: Mapping[UnitId, History]) -> dict[UnitId, StateAnswer]:
+    """The units' signed states: each is where its history ends."""
+    states: dict[UnitId, StateAnswer] = {}
+    for one in evidence.units:
+        if one.state is None:
+            continue
+        answer = _checked("a unit's state", partial(open_state, one.state, one.identity))
+        history = histories[one.unit]
+        _expect(
+            f"the history of unit {short(one.unit)}",
+            "last receipt",
+            answer.last_receipt.hex(),
+            history.last_receipt.hex(),
+        )
+        _expect(f"the state of unit {short(one.unit)}", "state", answer.state, history.state)
+        states[one.unit] = answer
+    return states
+
+
+def _acceptances(entries: list[tuple[int, Entry]], chain: Chain) -> tuple[Acceptance, ...]:
+    opened: list[Acceptance] = []
+    for position, entry in entries:
+        if entry.kind is not EntryKind.ACCEPTANCE:
+            continue
+        signed = _parsed(Signed, entry, position)
+        if chain.get(from_bytes(Acceptance, signed.statement).charter) is None:
+            continue
+        opened.append(_checked(f"log entry {position}", partial(open_acceptance, signed, chain)))
+    return tuple(opened)
+
+
+def _in_force(
+    chain: Chain, acceptances: tuple[Acceptance, ...], histories: Mapping[UnitId, History]
+) -> tuple[Charter, ...]:
+    standing: list[Charter] = []
+    for charter in chain.versions:
+        preceding = standing[-1] if standing else None
+        named = {unit.id for unit in charter.units}
+        units = {unit: one for unit, one in histories.items() if unit in named}
+        if not accession(charter, preceding, acceptances, units).in_force:
+            break
+        standing.append(charter)
+    if not standing:
+        raise ReportFails(
+            "the charter", expected="a version that all have accepted", found="none is in force"
+        )
+    return tuple(standing)
+
+
+def _every_unit_is_there(charter: Charter, histories: Mapping[UnitId, History]) -> None:
+    for unit in charter.units:
+        if unit.id not in histories:
+            raise ReportFails(
+                f"the history of {unit.certificate.location}", expected="one", found="none"
+            )
+
+
+def _logged_receipts_are_there(entries: list[tuple[int, Entry]], evidence: Evidence) -> None:
+    there = {signed.statement for unit in evidence.units for signed in unit.history}
+    for position, entry in entries:
+        if entry.kind is not EntryKind.EXECUTION:
+            continue
+        if _parsed(Signed, entry, position).statement not in there:
+            raise ReportFails(
+                f"log entry {position}", expected="a receipt of a unit's history", found="missing"
+            )
+
+
+def _requests(
+    entries: list[tuple[int, Entry]],
+    chain: Chain,
+    histories: Mapping[UnitId, History],
+    notes: Mapping[Digest, int],
+) -> tuple[ProvenRequest, ...]:
+    filings: dict[Digest, tuple[int, Filing, bool]] = {}
+    openings: dict[Digest, Opening] = {}
+    for position, entry in entries:
+        match entry.kind:
+            case EntryKind.FILING:
+                filing, signed = _filing(entry, position, chain)
+                filings[filing.digest] = (len(filings) + 1, filing, signed)
+            case EntryKind.OPENING:
+                opening = _parsed(Opening, entry, position)
+                if opening.filing not in filings or opening.filing in openings:
+                    raise ReportFails(
+                        f"log entry {position}", expected="an opening of a filing", found="another"
+                    )
+                size = notes.get(opening.checkpoint)
+                if size is None or size > position:
+                    raise ReportFails(
+                        f"log entry {position}",
+                        expected="an opening under a checkpoint of this log",
+                        found=short(opening.checkpoint),
+                    )
+                openings[opening.filing] = opening
+            case _:
+                pass
+    unused = set(notes) - {opening.checkpoint for opening in openings.values()}
+    if unused:
+        raise ReportFails(
+            "the openings' checkpoints", expected="those that openings name", found="others too"
+        )
+    receipts = _receipts(openings, filings, chain, histories)
+    return tuple(
+        ProvenRequest(
+            number=number,
+            filing=filing,
+            signed=signed,
+            opening=openings.get(digest),
+            receipts=receipts.get(digest, {}),
+        )
+        for digest, (number, filing, signed) in filings.items()
+    )
+
+
+def _filing(entry: Entry, position: int, chain: Chain) -> tuple[Filing, bool]:
+    signed = _parsed(Signed, entry, position)
+    filing = _checked(f"log entry {position}", lambda: from_bytes(Filing, signed.statement))
+    if filing.custodian is None:
+        return filing, False
+    custodian = filing.custodian
+    _checked(f"log entry {position}", lambda: open_filing(signed, custodian))
+    return filing, True
+
+
+def _receipts(
+    openings: Mapping[Digest, Opening],
+    filings: Mapping[Digest, tuple[int, Filing, bool]],
+    chain: Chain,
+    histories: Mapping[UnitId, History],
+) -> dict[Digest, dict[UnitId, Receipt]]:
+    """Every receipt under this charter belongs to a request of the log, and says the same."""
+    by_request = {opening.digest: filing for filing, opening in openings.items()}
+    found: dict[Digest, dict[UnitId, Receipt]] = {}
+    for unit, history in histories.items():
+        for entry in history.entries:
+            if not isinstance(entry, Receipt):
+                continue
+            command = entry.parsed()
+            element = f"receipt {entry.version} of unit {short(unit)}"
+            if chain.get(command.charter) is None:
+                continue
+            filing_digest = by_request.get(command.request)
+            if filing_digest is None:
+                raise ReportFails(
+                    element, expected="a request in the log", found=short(command.request)
+                )
+            opening = openings[filing_digest]
+            _, filing, _ = filings[filing_digest]
+            expected = (filing.body, opening.charter, opening.not_before, opening.not_after)
+            got = (command.body, command.charter, command.not_before, command.not_after)
+            _expect(element, "command", expected, got)
+            if unit not in opening.targets:
+                raise ReportFails(element, expected="a target of its request", found="another")
+            found.setdefault(filing_digest, {})[unit] = entry
+    return found
+
+
+def _parsed(kind: type[T], entry: Entry, position: int) -> T:
+    return _checked(f"log entry {position}", lambda: from_bytes(kind, entry.body))
+
+
+def _parsed_statement(entry: Entry, position: int) -> Acceptance:
+    signed = _parsed(Signed, entry, position)
+    return _checked(f"log entry {position}", lambda: from_bytes(Acceptance, signed.statement))
+
+
+def _checked(element: str, check: Callable[[], T]) -> T:
+    try:
+        return check()
+    except ReportFails:
+        raise
+    except Violation as violation:
+        raise ReportFails(element, expected="one that verifies", found=str(violation)) from None
+
+
+def _expect(element: str, what: str, expected: object, found: object) -> None:
+    if expected != found:
+        raise ReportFails(element, expected=f"{what} {expected}", found=str(found))
+
+
+def _in_order(what: str, values: list[UnitId]) -> None:
+    if values != sorted(set(values)):
+        raise ReportFails(what, expected="each once, in order", found="another order")

@@ -1,0 +1,261 @@
+"""What a report says in words: a pure function of what was proven, as plain JSON values.
+
+Digests are lower-case hex, times are UTC in ISO 8601 with milliseconds.
+"""
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import Any
+
+from protocol.charter import Charter
+from protocol.commands.bodies import LoadNewRegister, kind_of
+from protocol.commands.quorum import TABLE, Need
+from protocol.identifiers import SKI, Instant, UnitId
+from protocol.receipts import Receipt
+from protocol.report.proof import Proven, ProvenRequest
+from protocol.schema import to_plain
+from protocol.standing import people_of
+from protocol.unit_state import Register
+
+Json = Any
+
+
+def summarise(proven: Proven) -> dict[str, Json]:
+    """The report's summary."""
+    charter = proven.charter
+    clocks = [answer.clock for answer in proven.states.values()]
+    return {
+        "instance": charter.instance,
+        "practice": charter.practice,
+        "as_of": _time(max(clocks)) if clocks else None,
+        "charter": _charter(proven),
+        "units": [_unit(proven, unit.id) for unit in charter.units],
+        "requests": [_request(proven, request) for request in proven.requests],
+        "alone": alone(proven),
+        "two_roles": two_roles(proven),
+        "log": {
+            "origin": proven.checkpoint.origin,
+            "size": proven.checkpoint.size,
+            "root": proven.checkpoint.root.hex(),
+        },
+    }
+
+
+def alone(proven: Proven) -> list[str]:
+    """Every way in which one person was alone, in words; empty where nobody ever was."""
+    found: list[str] = []
+    if proven.charter.alone:
+        found.append("the charter says that one person may be alone")
+    for request in proven.requests:
+        charter = _charter_of(proven, request)
+        if charter is None or not request.receipts:
+            continue
+        what = f"request {request.number} ({kind_of(request.filing.body)})"
+        for receipt in _different(request.receipts.values()):
+            signers = people_of(charter, _skis(receipt))
+            thresholds = receipt.after.signature_threshold
+            leaves = receipt.before.imprint and not receipt.after.imprint
+            if len(signers) == 1 and (leaves or _by_threshold(receipt)):
+                found.append(f"{what}: signed by {min(signers)} alone")
+            elif not leaves and not receipt.after.imprint and thresholds == 1:
+                found.append(f"{what}: a signature threshold of 1")
+        if isinstance(request.filing.body, LoadNewRegister):
+            givers = {part.custodian for part in request.filing.body.parts}
+            if len(givers) == 1:
+                person = charter.custodian(next(iter(givers)))
+                name = person.name if person is not None else "a stranger"
+                found.append(f"{what}: every key part is {name}'s, who so knows the whole key")
+    for unit, findings in proven.findings.items():
+        found += [f"unit {unit.hex()}: {finding.ground}" for finding in findings]
+    return sorted(set(found), key=found.index)
+
+
+def two_roles(proven: Proven) -> list[str]:
+    """Where one person both gave a key part and signed what was done with the key."""
+    found: list[str] = []
+    givers: dict[str, int] = {}
+    for request in proven.requests:
+        charter = _charter_of(proven, request)
+        if charter is None or not request.receipts:
+            continue
+        if isinstance(request.filing.body, LoadNewRegister):
+            for part in request.filing.body.parts:
+                person = charter.custodian(part.custodian)
+                if person is not None:
+                    givers[person.name] = request.number
+        signers: set[str] = set()
+        for receipt in request.receipts.values():
+            signers |= people_of(charter, _skis(receipt))
+        for name in sorted(signers & givers.keys()):
+            found.append(
+                f"{name} gave a part (request {givers[name]}) and signed "
+                f"request {request.number} ({kind_of(request.filing.body)})"
+            )
+    return found
+
+
+def _charter(proven: Proven) -> dict[str, Json]:
+    charter = proven.charter
+    return {
+        "version": charter.number,
+        "digest": charter.digest.hex(),
+        "floor": to_plain(charter.floor),
+        "one_person_may_be_alone": charter.alone,
+        "coordinator": charter.coordinator.identity.hex(),
+        "accepted_by": sorted(
+            one.person for one in proven.acceptances if one.charter == charter.digest
+        ),
+        "people": [
+            {
+                "name": person.name,
+                "agent": person.agent.hex(),
+                "keys": [
+                    {
+                        "administrator": key.claim.administrator,
+                        "algorithm": key.claim.algorithm.value,
+                        "ski": key.ski.hex(),
+                    }
+                    for key in person.keys
+                ],
+            }
+            for person in charter.people
+        ],
+    }
+
+
+def _unit(proven: Proven, unit: UnitId) -> dict[str, Json]:
+    named = proven.charter.unit(unit)
+    assert named is not None, "only units of the charter are summarised"
+    certificate, history = named.certificate, proven.histories[unit]
+    state = history.state
+    answer = proven.states.get(unit)
+    return {
+        "id": unit.hex(),
+        "type": certificate.type.value,
+        "location": str(certificate.location),
+        "serial": certificate.serial,
+        "identity": certificate.identity.hex(),
+        "signature_threshold": state.signature_threshold,
+        "revocation_threshold": state.revocation_threshold,
+        "administrators": [
+            {"name": one.name, "ski": one.ski.hex()} for one in state.administrators
+        ],
+        "new": _register(state.new),
+        "current": _register(state.current),
+        "state_version": len(history.entries),
+        "incarnation": history.incarnation.number,
+        "last_receipt": history.last_receipt.hex(),
+        "state_signed_at": None if answer is None else _time(answer.clock),
+    }
+
+
+def _request(proven: Proven, request: ProvenRequest) -> dict[str, Json]:
+    filing, opening = request.filing, request.opening
+    charter = _charter_of(proven, request)
+    return {
+        "number": request.number,
+        "command": kind_of(filing.body),
+        "parameters": _hex(to_plain(filing.body)),
+        "purpose": filing.purpose,
+        "filed_by": _filer(charter, request),
+        "filed_at": _time(filing.at),
+        "targets": [unit.hex() for unit in filing.targets],
+        "digest": None if opening is None else opening.digest.hex(),
+        "charter": None if opening is None else opening.charter.hex(),
+        "not_after": None if opening is None else _time(opening.not_after),
+        "result": _result(request),
+        "signed_by": sorted(
+            {
+                name
+                for receipt in request.receipts.values()
+                if charter is not None
+                for name in people_of(charter, _skis(receipt))
+            }
+        ),
+        "parts": _parts(charter, request),
+        "receipts": [
+            {
+                "unit": unit.hex(),
+                "state_version": receipt.version,
+                "at": _time(receipt.at),
+                "approvals": [approval.ski.hex() for approval in receipt.approvals],
+                "new": _register(receipt.after.new),
+                "current": _register(receipt.after.current),
+            }
+            for unit, receipt in sorted(request.receipts.items())
+        ],
+    }
+
+
+def _result(request: ProvenRequest) -> str:
+    if request.opening is None:
+        return "never opened"
+    ran, targets = len(request.receipts), len(request.opening.targets)
+    if ran == 0:
+        return "not executed"
+    return "executed" if ran == targets else f"executed on {ran} of {targets} units"
+
+
+def _parts(charter: Charter | None, request: ProvenRequest) -> list[dict[str, str]]:
+    if not isinstance(request.filing.body, LoadNewRegister):
+        return []
+    parts = []
+    for part in request.filing.body.parts:
+        person = None if charter is None else charter.custodian(part.custodian)
+        name = part.custodian.hex() if person is None else person.name
+        parts.append({"vp": part.vp.hex(), "custodian": name})
+    return parts
+
+
+def _filer(charter: Charter | None, request: ProvenRequest) -> str:
+    filing = request.filing
+    if filing.custodian is None:
+        return f"account {filing.account}, not verified"
+    person = None if charter is None else charter.custodian(filing.custodian)
+    name = filing.custodian.hex() if person is None else person.name
+    return f"{name}, verified" if request.signed else f"{name}, not verified"
+
+
+def _charter_of(proven: Proven, request: ProvenRequest) -> Charter | None:
+    return None if request.opening is None else proven.chain.get(request.opening.charter)
+
+
+def _by_threshold(receipt: Receipt) -> bool:
+    """Whether the signature table asks for a threshold here, rather than for one or none."""
+    _, afterwards = TABLE[type(receipt.parsed().body)]
+    return not receipt.before.imprint and afterwards not in (Need.ONE, Need.ZEROIZE)
+
+
+def _different(receipts: Collection[Receipt]) -> list[Receipt]:
+    by_signers: dict[tuple[SKI, ...], Receipt] = {}
+    for receipt in receipts:
+        by_signers.setdefault(tuple(_skis(receipt)), receipt)
+    return list(by_signers.values())
+
+
+def _skis(receipt: Receipt) -> list[SKI]:
+    return [approval.ski for approval in receipt.approvals]
+
+
+def _register(register: Register) -> dict[str, Json]:
+    return {
+        "state": register.state.value,
+        "vp": None if register.vp is None else register.vp.hex(),
+    }
+
+
+def _hex(plain: Json) -> Json:
+    match plain:
+        case bytes():
+            return plain.hex()
+        case dict():
+            return {key: _hex(value) for key, value in plain.items()}
+        case list() | tuple():
+            return [_hex(value) for value in plain]
+        case _:
+            return plain
+
+
+def _time(at: Instant) -> str:
+    moment = datetime.fromtimestamp(at / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
