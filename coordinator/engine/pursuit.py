@@ -13,7 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from coordinator.engine.ledger import Change, Ledger
 from coordinator.engine.units import Units
 from coordinator.store import requests
-from coordinator.workflow.counting import needed_by_people
 from coordinator.workflow.course import (
     Event,
     Execute,
@@ -41,6 +40,7 @@ from protocol.refusals import Refusal
 from protocol.request import Opening, Outcome, Request, RequestState, Target, TargetProgress
 from protocol.schema import to_bytes
 from protocol.signing.statements import Signed
+from protocol.standing import needed_by_people
 from protocol.violations import Violation
 from quorate.crash_points import crash_point
 from quorate.unavailable import Unavailable

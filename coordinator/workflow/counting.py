@@ -1,9 +1,8 @@
 """Whose signatures and parts count for a request, and who could still give what is missing."""
 
 from protocol.charter import Charter
-from protocol.commands.bodies import Body, LoadNewRegister, SetThresholds
+from protocol.commands.bodies import Body, LoadNewRegister
 from protocol.commands.command import Approval, Command, Contribution
-from protocol.commands.quorum import signatures_needed
 from protocol.displayable import PersonName
 from protocol.identifiers import SKI, VP, IdentityKey, short
 from protocol.refusals import Refusal, Rule, refuse
@@ -11,18 +10,7 @@ from protocol.request import Request, TargetProgress
 from protocol.sealing.contribution import open_contribution
 from protocol.signing.algorithms import verify
 from protocol.standing import counted
-from protocol.unit_state import UnitState
 from protocol.violations import Violation
-
-
-def needed_by_people(body: Body, state: UnitState, charter: Charter) -> int | Refusal:
-    """The signature table's count; for the exit from imprint mode also the charter's people."""
-    needed = signatures_needed(body, state)
-    if isinstance(needed, Refusal):
-        return needed
-    if state.imprint and isinstance(body, SetThresholds) and not charter.alone:
-        return max(needed, charter.floor.exit_people)
-    return needed
 
 
 def approval_refusal(

@@ -5,10 +5,11 @@ from typing import Annotated
 import msgspec
 
 from protocol.displayable import InstanceName
-from protocol.identifiers import IdentityKey, UnitId
+from protocol.identifiers import Digest, IdentityKey, Instant, Nonce, UnitId
 from protocol.record.entries import SaltedEntry
 from protocol.record.tree import Hash
 from protocol.schema import Struct, Variant
+from protocol.signing.labels import Label, digest
 from protocol.signing.statements import Signed
 from protocol.unit_identity import unit_id
 
@@ -41,16 +42,35 @@ class UnitEvidence(Struct):
         return unit_id(self.identity)
 
 
+class Witness(Struct):
+    """A custodian's agent's word that it followed the log to this checkpoint.
+
+    `checkpoint` is the SHA-256 of the signed note. The units sign their states over the witness's
+    digest, so that neither the log nor a state in a report can be another than its maker saw.
+    """
+
+    instance: InstanceName
+    checkpoint: Digest
+    agent: IdentityKey
+    at: Instant
+
+    @property
+    def nonce(self) -> Nonce:
+        """What the units' states are signed over."""
+        return Nonce(digest(Label.REPORT, self))
+
+
 class Evidence(Struct):
     """Everything that a report proves from, in an order that leaves no choice.
 
-    `log` holds every entry from the first up to the size of `checkpoint`, a signed note;
-    `checkpoints` are the signed notes that openings name, by ascending size; `units` are in the
-    order of their ids.
+    `log` holds every entry from the first up to the size of `checkpoint`, a signed note, to which
+    `witness` is signed by the agent that made the report. `checkpoints` are the signed notes that
+    openings name, by ascending size; `units` are in the order of their ids.
     """
 
     instance: InstanceName
     log: tuple[LogItem, ...]
     checkpoint: bytes
+    witness: Signed
     checkpoints: tuple[bytes, ...]
     units: Annotated[tuple[UnitEvidence, ...], msgspec.Meta(min_length=1, max_length=64)]

@@ -3,7 +3,8 @@
 Nothing here trusts the coordinator. Its log shows what it says happened and in what order; that a
 command ran is proven by the receipts in units' histories, who signed it by the signatures in them.
 Because each opening names a checkpoint of the log and custodians signed the opening's digest, the
-log up to there can't be made anew; because units sign their states, their histories can't be cut.
+log up to there can't be made anew. The report's maker, a custodian's agent, signed the last
+checkpoint, and the units signed their states over that: so nothing can be cut off the end either.
 """
 
 import hashlib
@@ -13,17 +14,18 @@ from functools import partial
 from typing import TypeVar
 
 from protocol.accession import accession
-from protocol.charter import Acceptance, Chain, Charter, open_acceptance
+from protocol.charter import Acceptance, Chain, Charter, Person, open_acceptance
 from protocol.history import History, verify_history
-from protocol.identifiers import Digest, IdentityKey, UnitId, short
+from protocol.identifiers import Digest, IdentityKey, Instant, UnitId, short
 from protocol.receipts import Receipt, StateAnswer, open_state
 from protocol.record.checkpoints import Checkpoint, log_origin, open_checkpoint
 from protocol.record.entries import Entry, EntryKind, entry_leaf
 from protocol.record.tree import Frontier, Hash
-from protocol.report.evidence import Evidence, OwnEntry
+from protocol.report.evidence import Evidence, OwnEntry, Witness
 from protocol.request import Filing, Opening, open_filing
-from protocol.schema import from_bytes
-from protocol.signing.statements import Signed
+from protocol.schema import from_bytes, to_bytes
+from protocol.signing.labels import Label
+from protocol.signing.statements import Signed, open_statement
 from protocol.standing import Finding, judge
 from protocol.violations import Violation
 
@@ -63,6 +65,8 @@ class Proven:
     in_force: tuple[Charter, ...]
     acceptances: tuple[Acceptance, ...]
     checkpoint: Checkpoint
+    maker: Person
+    made: Instant
     histories: Mapping[UnitId, History]
     states: Mapping[UnitId, StateAnswer]
     findings: Mapping[UnitId, tuple[Finding, ...]]
@@ -90,18 +94,23 @@ def prove(evidence: Evidence, anchor: Charter | None) -> Proven:
     notes = _checkpoints(evidence, chain, roots)
     histories = {one.unit: _history(one.identity, one.history) for one in evidence.units}
     _in_order("units", [one.unit for one in evidence.units])
-    states = _states(evidence, histories)
+    witness, maker = _witness(evidence, chain)
+    states = _states(evidence, histories, witness)
     acceptances = _acceptances(entries, chain)
     in_force = _in_force(chain, acceptances, histories)
     _every_unit_is_there(in_force[-1], histories)
-    _logged_receipts_are_there(entries, evidence)
+    logged = _logged_receipts(entries)
+    _logged_receipts_are_there(logged, evidence)
     requests = _requests(entries, chain, histories, notes)
+    _proven_receipts_are_logged(requests, logged)
     digests = {charter.digest for charter in in_force}
     return Proven(
         chain=chain,
         in_force=in_force,
         acceptances=acceptances,
         checkpoint=checkpoint,
+        maker=maker,
+        made=witness.at,
         histories=histories,
         states=states,
         findings={unit: judge(one, chain, digests) for unit, one in histories.items()},
@@ -201,14 +210,39 @@ def _history(identity: IdentityKey, signed: tuple[Signed, ...]) -> History:
     return _checked("a unit's history", lambda: verify_history(signed, identity))
 
 
-def _states(evidence: Evidence, histories: Mapping[UnitId, History]) -> dict[UnitId, StateAnswer]:
-    """The units' signed states: each is where its history ends."""
+def _witness(evidence: Evidence, chain: Chain) -> tuple[Witness, Person]:
+    """The agent that made the report is a custodian's, and saw this very checkpoint."""
+    element = "the witness of the log's checkpoint"
+    claimed = _checked(element, lambda: from_bytes(Witness, evidence.witness.statement))
+    maker = chain.newest.custodian(claimed.agent)
+    if maker is None:
+        raise ReportFails(
+            element, expected="the agent of a custodian", found=f"key {short(claimed.agent)}"
+        )
+    witness = _checked(
+        element, lambda: open_statement(Witness, Label.REPORT, evidence.witness, maker.agent)
+    )
+    expected = (evidence.instance, hashlib.sha256(evidence.checkpoint).digest())
+    _expect(element, "checkpoint", expected, (witness.instance, witness.checkpoint))
+    return witness, maker
+
+
+def _states(
+    evidence: Evidence, histories: Mapping[UnitId, History], witness: Witness
+) -> dict[UnitId, StateAnswer]:
+    """The units' states, signed for this report: each is where its history ends."""
     states: dict[UnitId, StateAnswer] = {}
     for one in evidence.units:
         if one.state is None:
             continue
         answer = _checked("a unit's state", partial(open_state, one.state, one.identity))
         history = histories[one.unit]
+        if witness.nonce not in answer.nonces:
+            raise ReportFails(
+                f"the state of unit {short(one.unit)}",
+                expected="signed for this report",
+                found="signed for another occasion",
+            )
         _expect(
             f"the history of unit {short(one.unit)}",
             "last receipt",
@@ -258,15 +292,34 @@ def _every_unit_is_there(charter: Charter, histories: Mapping[UnitId, History]) 
             )
 
 
-def _logged_receipts_are_there(entries: list[tuple[int, Entry]], evidence: Evidence) -> None:
+def _logged_receipts(entries: list[tuple[int, Entry]]) -> set[bytes]:
+    return {
+        _parsed(Signed, entry, position).statement
+        for position, entry in entries
+        if entry.kind is EntryKind.EXECUTION
+    }
+
+
+def _proven_receipts_are_logged(requests: tuple[ProvenRequest, ...], logged: set[bytes]) -> None:
+    for request in requests:
+        for unit, receipt in request.receipts.items():
+            if to_bytes(receipt) not in logged:
+                raise ReportFails(
+                    f"receipt {receipt.version} of unit {short(unit)}",
+                    expected="an entry of the log",
+                    found="none",
+                )
+
+
+def _logged_receipts_are_there(logged: set[bytes], evidence: Evidence) -> None:
     there = {signed.statement for unit in evidence.units for signed in unit.history}
-    for position, entry in entries:
-        if entry.kind is not EntryKind.EXECUTION:
-            continue
-        if _parsed(Signed, entry, position).statement not in there:
-            raise ReportFails(
-                f"log entry {position}", expected="a receipt of a unit's history", found="missing"
-            )
+    missing = len(logged - there)
+    if missing:
+        raise ReportFails(
+            "units' histories",
+            expected="every receipt that the log holds",
+            found=f"{missing} fewer",
+        )
 
 
 def _requests(

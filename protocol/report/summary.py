@@ -28,6 +28,8 @@ def summarise(proven: Proven) -> dict[str, Json]:
         "instance": charter.instance,
         "practice": charter.practice,
         "as_of": _time(max(clocks)) if clocks else None,
+        "made_by": proven.maker.name,
+        "made_at": _time(proven.made),
         "charter": _charter(proven),
         "units": [_unit(proven, unit.id) for unit in charter.units],
         "requests": [_request(proven, request) for request in proven.requests],

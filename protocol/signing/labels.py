@@ -33,6 +33,7 @@ class Label(bytes, Enum):
     REJECTION = b"quorate rejection v1"
     ANNOUNCEMENT = b"quorate announcement v1"
     HELLO = b"quorate hello v1"
+    REPORT = b"quorate report v1"
 
 
 def labelled(label: Label, value: Struct | bytes) -> bytes:

@@ -113,9 +113,9 @@ class CastUnit:
         """The hash of the last entry of its history."""
         return self.memory.last_receipt
 
-    def history(self) -> list[Entry]:
-        """All entries, opened."""
-        return [open_entry(one, self.key.identity) for one in self.entries]
+    def history(self, start: int = 0) -> list[Entry]:
+        """All entries, or those from `start` on, opened."""
+        return [open_entry(one, self.key.identity) for one in self.entries[start:]]
 
     def seen(self) -> StateAnswer:
         """What the unit answers to who asks for its state."""
@@ -229,6 +229,10 @@ class CastUnit:
         self.install(people)
         body = SetThresholds(signatures=signatures, revocations=revocations)
         return self.run(body, people[:signatures])
+
+    def tick(self) -> None:
+        """The host writes the clock's mark down."""
+        self.memory = machine.tick(self.memory, self.now)
 
     def zeroize_by_hand(self) -> None:
         """What somebody at the host may do."""

@@ -1,0 +1,246 @@
+"""protocol.report: an honest report verifies; whoever changes it is found out, coordinator's keys
+or not."""
+
+import base64
+import json
+from collections.abc import Callable
+
+import pytest
+
+from coordinator.store.record import checkpoint_digest
+from protocol.charter import Chain
+from protocol.commands.bodies import CommitNewRegister, SetImmediate, SetThresholds
+from protocol.files.charter_file import read_charter_file, write_charter_file
+from protocol.record.entries import entry_leaf
+from protocol.report.evidence import Evidence, OtherEntry, OwnEntry, Witness
+from protocol.report.file import make_report, read_report
+from protocol.report.proof import ReportFails
+from protocol.schema import to_bytes
+from protocol.signing.labels import Label
+from protocol.signing.statements import sign_statement
+from protocol.violations import Violation
+from tests.cast.charters import charter, instance
+from tests.cast.commands import NOON, adds
+from tests.cast.people import ALICE, BOB, CAROL, DAVE, MALLORY
+from tests.cast.records import CastRecord, checkpoint_of
+
+
+@pytest.fixture(scope="module")
+def record() -> CastRecord:
+    version, people, units = instance(3, 2)
+    record = CastRecord(version, people, units)
+    for one in people:
+        record.request(ALICE, adds(one))
+    record.request(ALICE, SetThresholds(signatures=2, revocations=2), [ALICE, BOB])
+    vp = record.load(ALICE, [(ALICE, ALICE.part()), (BOB, BOB.part())])
+    record.request(BOB, CommitNewRegister(vp=vp), [BOB, CAROL])
+    record.request(CAROL, SetImmediate(vp=vp), [CAROL])
+    return record
+
+
+@pytest.fixture(scope="module")
+def evidence(record: CastRecord) -> Evidence:
+    return record.evidence()
+
+
+def test_an_honest_report_verifies(record: CastRecord, evidence: Evidence):
+    made = make_report(evidence, record.charter)
+    read = read_report(made.data, record.charter)
+    assert read.data == made.data
+    summary = read.summary
+    assert [one["result"] for one in summary["requests"]] == ["executed"] * 7
+    assert [one["command"] for one in summary["requests"]][-3:] == [
+        "load-new-register",
+        "commit-new-register",
+        "set-immediate",
+    ]
+    assert summary["requests"][3]["signed_by"] == ["alice", "bob"]
+    assert summary["requests"][4]["parts"][0]["custodian"] == "alice"
+    assert {unit["current"]["state"] for unit in summary["units"]} == {"Valid"}
+    assert summary["alone"] == []
+    assert any("bob gave a part" in line for line in summary["two_roles"])
+
+
+def test_without_a_charter_it_is_only_consistent(evidence: Evidence):
+    assert read_report(make_report(evidence, None).data, None).summary["instance"] == "ledger-eu"
+
+
+def test_another_charter_is_not_its(record: CastRecord, evidence: Evidence):
+    data = make_report(evidence, None).data
+    other = charter([ALICE, BOB, DAVE], record.units)
+    with pytest.raises(ReportFails, match="yours"):
+        read_report(data, other)
+
+
+def test_any_changed_byte_fails(record: CastRecord, evidence: Evidence):
+    data = make_report(evidence, None).data
+    step = max(1, len(data) // 150)
+    for place in range(0, len(data), step):
+        changed = bytearray(data)
+        changed[place] ^= 1
+        with pytest.raises(Violation):
+            read_report(bytes(changed), record.charter)
+
+
+def test_a_summary_that_says_more_fails(record: CastRecord, evidence: Evidence):
+    content = json.loads(make_report(evidence, None).data)
+    content["summary"]["alone"] = ["nobody, believe me"]
+    data = (json.dumps(content, indent=2) + "\n").encode()
+    with pytest.raises(ReportFails, match="exactly what its evidence proves"):
+        read_report(data, record.charter)
+
+
+def resealed(evidence: Evidence, **changes) -> bytes:
+    """The evidence changed, with a new checkpoint by the coordinator's own key, as a file."""
+    changed = evidence.but(**changes)
+    if "checkpoint" not in changes:
+        changed = changed.but(checkpoint=checkpoint_of(changed.log))
+    content = {
+        "quorate": "ceremony report 1",
+        "summary": {},
+        "evidence": base64.b64encode(to_bytes(changed)).decode(),
+    }
+    return (json.dumps(content, indent=2) + "\n").encode()
+
+
+def fails(data: bytes, record: CastRecord) -> ReportFails:
+    with pytest.raises(ReportFails) as caught:
+        read_report(data, record.charter)
+    assert caught.value.element != "the file", "only the summary was noticed, not the change"
+    return caught.value
+
+
+def test_dropping_any_log_entry_fails(record: CastRecord, evidence: Evidence):
+    for place in range(len(evidence.log)):
+        log = evidence.log[:place] + evidence.log[place + 1 :]
+        fails(resealed(evidence, log=log), record)
+
+
+def test_cutting_the_log_anywhere_fails(record: CastRecord, evidence: Evidence):
+    for size in range(len(evidence.log)):
+        fails(resealed(evidence, log=evidence.log[:size]), record)
+
+
+def test_swapping_neighbouring_log_entries_fails(record: CastRecord, evidence: Evidence):
+    for place in range(len(evidence.log) - 1):
+        first, second = evidence.log[place : place + 2]
+        log = (*evidence.log[:place], second, first, *evidence.log[place + 2 :])
+        fails(resealed(evidence, log=log), record)
+
+
+def test_a_witness_who_is_no_custodian_fails(record: CastRecord, evidence: Evidence):
+    for maker, why in ((MALLORY, "the agent of a custodian"), (BOB, "signed for this report")):
+        note = evidence.checkpoint
+        witness = Witness(
+            instance=evidence.instance,
+            checkpoint=checkpoint_digest(note),
+            agent=maker.agent,
+            at=NOON,
+        )
+        signed = sign_statement(Label.REPORT, witness, maker.identity.sign)
+        assert why in fails(resealed(evidence, witness=signed), record).expected
+
+
+def test_states_of_another_occasion_fail(record: CastRecord, evidence: Evidence):
+    unit = min(record.units, key=lambda one: one.id)
+    old = sign_statement(Label.STATE_ANSWER, unit.seen(), unit.key.sign)
+    units = (evidence.units[0].but(state=old), *evidence.units[1:])
+    assert "another occasion" in fails(resealed(evidence, units=units), record).found
+
+
+def test_hiding_an_entry_as_another_instances_fails(record: CastRecord, evidence: Evidence):
+    for place, item in enumerate(evidence.log):
+        assert isinstance(item, OwnEntry)
+        hidden = OtherEntry(leaf=entry_leaf(item.salted))
+        log = (*evidence.log[:place], hidden, *evidence.log[place + 1 :])
+        fails(resealed(evidence, log=log), record)
+
+
+UNIT_CHANGES: dict[str, Callable[[Evidence], tuple]] = {
+    "a unit is missing": lambda e: e.units[:-1],
+    "the units are swapped": lambda e: e.units[::-1],
+    "a unit is there twice": lambda e: (*e.units, e.units[-1]),
+    "the last receipt is missing": lambda e: (
+        e.units[0].but(history=e.units[0].history[:-1]),
+        *e.units[1:],
+    ),
+    "the last receipt and the state are missing": lambda e: (
+        e.units[0].but(history=e.units[0].history[:-1], state=None),
+        *e.units[1:],
+    ),
+    "a receipt is missing": lambda e: (
+        e.units[0].but(history=e.units[0].history[:3] + e.units[0].history[4:]),
+        *e.units[1:],
+    ),
+    "two receipts are swapped": lambda e: (
+        e.units[0].but(
+            history=(
+                *e.units[0].history[:3],
+                e.units[0].history[4],
+                e.units[0].history[3],
+                *e.units[0].history[5:],
+            )
+        ),
+        *e.units[1:],
+    ),
+    "a history of the other unit": lambda e: (
+        e.units[0].but(history=e.units[1].history),
+        *e.units[1:],
+    ),
+    "a state of the other unit": lambda e: (
+        e.units[0].but(state=e.units[1].state),
+        *e.units[1:],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNIT_CHANGES)
+def test_changed_histories_fail(record: CastRecord, evidence: Evidence, name: str):
+    fails(resealed(evidence, units=UNIT_CHANGES[name](evidence)), record)
+
+
+def test_checkpoints_must_be_the_openings_own(record: CastRecord, evidence: Evidence):
+    for place in range(len(evidence.checkpoints)):
+        fewer = evidence.checkpoints[:place] + evidence.checkpoints[place + 1 :]
+        fails(resealed(evidence, checkpoints=fewer), record)
+    fails(resealed(evidence, checkpoints=evidence.checkpoints[::-1]), record)
+    more = (*evidence.checkpoints, checkpoint_of(evidence.log))
+    assert "others too" in fails(resealed(evidence, checkpoints=more), record).found
+
+
+def test_a_checkpoint_of_another_key_fails(record: CastRecord, evidence: Evidence):
+    note = evidence.checkpoint.replace(b"quorate-log/", b"quorate-l0g/")
+    fails(resealed(evidence, checkpoint=note), record)
+
+
+def test_whoever_was_alone_is_named():
+    version, people, units = instance(1, 2)
+    version = version.but(floor=version.floor.but(signatures=1, revocations=1, exit_people=1))
+    for unit in units:
+        unit.charter = version.digest
+    record = CastRecord(version, people, units)
+    record.request(ALICE, adds(ALICE))
+    record.request(ALICE, SetThresholds(signatures=1, revocations=1), [ALICE])
+    record.load(ALICE, [(ALICE, ALICE.part("one")), (ALICE, ALICE.part("two"))])
+    alone = make_report(record.evidence(), version).summary["alone"]
+    assert "the charter says that one person may be alone" in alone
+    assert any("signed by alice alone" in line for line in alone)
+    assert any("knows the whole key" in line for line in alone)
+
+
+def test_a_request_that_ran_on_some_units_says_so():
+    version, people, units = instance(2, 2)
+    record = CastRecord(version, people, units)
+    record.request(ALICE, adds(ALICE), skip=[units[1]])
+    summary = make_report(record.evidence(), version).summary
+    assert summary["requests"][0]["result"] == "executed on 1 of 2 units"
+
+
+def test_a_charter_file_is_read_back_and_has_one_spelling(record: CastRecord):
+    data = write_charter_file(Chain([record.charter]))
+    assert read_charter_file(data).newest == record.charter
+    for place in range(0, len(data), 97):
+        changed = bytearray(data)
+        changed[place] ^= 1
+        with pytest.raises(Violation):
+            read_charter_file(bytes(changed))
