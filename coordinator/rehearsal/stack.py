@@ -1,0 +1,159 @@
+"""A whole stack on loopback: a unit host, a coordinator, and a signer agent for each custodian.
+
+    async with Stack(directory, people=("alice", "bob")) as stack:
+        await stack.start()
+        await stack.run("agent", "pending", person="alice")
+        await stack.coordinator.kill()
+        await stack.coordinator.start()
+
+Everything goes by public commands, as any script could do it. All of it is practice.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from coordinator.rehearsal.process import Result, Server, run
+from quorate import private_files
+
+UNITS = (
+    "operational:[eu-de].[AZ1-CS1].[00].[03]",
+    "operational:[eu-de].[AZ2-CS3].[02].[03]",
+    "recovery:[eu-de].[AZ3-CS2].[01].[07]",
+    "failover:[eu-gb].[AZ1-CS1].[03].[04]",
+)
+NAMES = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi")
+
+
+@dataclass
+class Custodian:
+    """A person of the stack: a directory, a password file, a signer agent."""
+
+    name: str
+    directory: Path
+    agent: Server
+    data: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def password_file(self) -> Path:
+        """The password of all their files."""
+        return self.directory.parent / f"{self.name}.password"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What tells a command whose agent it is to talk to."""
+        return {"QUORATE_AGENT_DIRECTORY": str(self.directory)}
+
+
+class Stack:
+    """The processes of one instance. Ends them all at the end of the block."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        people: Sequence[str] = NAMES[:3],
+        units: Sequence[str] = UNITS,
+        instance: str = "ledger-eu",
+    ) -> None:
+        self.directory = private_files.directory(directory)
+        self.instance = instance
+        self.unit_plans = tuple(units)
+        logs = directory / "logs"
+        self.units = Server("unit host", [], logs / "units.log", {})
+        self.coordinator = Server("coordinator", [], logs / "coordinator.log", {})
+        self.custodians = {
+            name: Custodian(
+                name=name,
+                directory=directory / name,
+                agent=Server(
+                    f"agent of {name}",
+                    ["agent", "run", str(directory / name)],
+                    logs / f"{name}.log",
+                    {},
+                ),
+            )
+            for name in people
+        }
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Makes everything and starts it: units in imprint mode, agents enrolled, no charter."""
+        await self.start_coordinator_and_units()
+        for name in self.custodians:
+            await self.enrol(name)
+
+    async def start_coordinator_and_units(self) -> None:
+        """Makes and starts the unit host and the coordinator."""
+        coordinator, units = self.directory / "coordinator", self.directory / "units"
+        await run(
+            ["coordinator", "init", str(coordinator), "--instance", self.instance, "--practice"]
+        )
+        plans = [part for plan in self.unit_plans for part in ("--unit", plan)]
+        certificate = str(coordinator / "tls.pem")
+        await run(["unit", "init", str(units), *plans, "--client", certificate])
+        self.units.arguments = ["unit", "serve", str(units), "--port", "0"]
+        address = await self.units.start()
+        self.units.arguments[-1] = address.rpartition(":")[2]
+        shown = (await run(["unit", "show", str(units)])).data
+        await run(["unit", "show", str(units), "--export", str(self.units_file)])
+        host = f"{address}={shown['tls_certificate']}"
+        self.coordinator.arguments = [
+            "coordinator", "serve", str(coordinator), "--unit-host", host, "--port", "0",
+        ]  # fmt: skip
+        address = await self.coordinator.start()
+        self.coordinator.arguments[-1] = address.rpartition(":")[2]
+
+    @property
+    def units_file(self) -> Path:
+        """What the unit host gives out for a charter."""
+        return self.directory / "units.quorate"
+
+    async def enrol(self, name: str) -> None:
+        """Invites a custodian, makes their agent and starts it."""
+        custodian = self.custodians[name]
+        password = secrets.token_urlsafe(24) + "\n"
+        private_files.write(
+            custodian.password_file, password.encode(), untouched="no agent was made"
+        )
+        invited = await run(["coordinator", "invite", str(self.directory / "coordinator"), name])
+        await run(
+            ["agent", "init", str(custodian.directory), "--invitation-file", "-"],
+            given=invited.data["invitation"] + "\n",
+        )
+        await custodian.agent.start()
+
+    async def run(
+        self,
+        *arguments: str,
+        person: str,
+        password: bool = False,
+        given: str | None = None,
+        expect: Sequence[int] = (0,),
+    ) -> Result:
+        """Runs a command as a custodian; with `password` it gets their password file."""
+        custodian = self.custodians[person]
+        more = ["--password-file", str(custodian.password_file)] if password else []
+        return await run(
+            [*arguments, *more], environment=custodian.environment, given=given, expect=expect
+        )
+
+    async def stop(self) -> None:
+        """Ends everything, agents first."""
+        for custodian in self.custodians.values():
+            await custodian.agent.stop()
+        await self.coordinator.stop()
+        await self.units.stop()
