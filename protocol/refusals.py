@@ -70,8 +70,21 @@ class Rule(StrEnum):
     CHARTER_DOES_NOT_FOLLOW = "CHARTER_DOES_NOT_FOLLOW"
     VOID_ORIGIN = "VOID_ORIGIN"
     QUEUE_FULL = "QUEUE_FULL"
-    NOT_YOURS = "NOT_YOURS"
+    NOT_YOUR_REQUEST = "NOT_YOUR_REQUEST"
+    IDEMPOTENCY_KEY_USED = "IDEMPOTENCY_KEY_USED"
     LOG_SHORTER = "LOG_SHORTER"
+    # accounts
+    NOT_YOURS = "NOT_YOURS"
+    NOT_LOGGED_IN = "NOT_LOGGED_IN"
+    LOGIN_REFUSED = "LOGIN_REFUSED"
+    TOO_MANY_ATTEMPTS = "TOO_MANY_ATTEMPTS"
+    PASSWORD_LENGTH = "PASSWORD_LENGTH"  # noqa: S105 - the name of a rule
+    NO_SUCH_ACCOUNT = "NO_SUCH_ACCOUNT"
+    ACCOUNT_EXISTS = "ACCOUNT_EXISTS"
+    LAST_MANAGER = "LAST_MANAGER"
+    NO_SUCH_TOKEN = "NO_SUCH_TOKEN"  # noqa: S105
+    TOO_MANY_TOKENS = "TOO_MANY_TOKENS"
+    NO_SUCH_INVITATION = "NO_SUCH_INVITATION"
 
 
 @dataclass(frozen=True)
@@ -264,7 +277,37 @@ FACTS: dict[Rule, Facts] = {
     Rule.LOG_SHORTER: Facts(
         "the log has fewer entries than were asked about", "call the others: was it rolled back?"
     ),
+    Rule.NOT_YOUR_REQUEST: Facts(
+        "somebody else filed that request",
+        "say No to it: quorate agent reject ID; or ask who filed it, or an operator",
+    ),
+    Rule.IDEMPOTENCY_KEY_USED: Facts(
+        "that idempotency key was used for another command", "choose another key"
+    ),
     Rule.NOT_YOURS: Facts("your account's role doesn't allow that", "ask an operator or manager"),
+    Rule.NOT_LOGGED_IN: Facts(
+        "you aren't logged in, or no longer", "log in: quorate login URL --as NAME"
+    ),
+    Rule.LOGIN_REFUSED: Facts(
+        "the name or the password is wrong, or the token isn't good any more",
+        "try again; a manager can give you a new one-time login: quorate accounts token NAME",
+    ),
+    Rule.TOO_MANY_ATTEMPTS: Facts("too many attempts to log in", "wait, then try again"),
+    Rule.PASSWORD_LENGTH: Facts("the password is too short or too long", "choose another"),
+    Rule.NO_SUCH_ACCOUNT: Facts(
+        "there is no such account", "look who has one: quorate accounts list"
+    ),
+    Rule.ACCOUNT_EXISTS: Facts("there is an account of that name already", "choose another name"),
+    Rule.LAST_MANAGER: Facts(
+        "nobody could manage accounts any more", "make somebody else a manager first"
+    ),
+    Rule.NO_SUCH_TOKEN: Facts("there is no such token", "look: quorate accounts tokens"),
+    Rule.TOO_MANY_TOKENS: Facts(
+        "the account has as many tokens as one can have", "revoke some: quorate accounts revoke ID"
+    ),
+    Rule.NO_SUCH_INVITATION: Facts(
+        "there is no such invitation, or it was used", "look: quorate invite --list"
+    ),
 }
 
 _LONGEST = 400

@@ -31,7 +31,7 @@ GROUPS: Mapping[str, str] = {
     "requests": "coordinator.cli.requests:requests",
     "accounts": "coordinator.cli.accounts:accounts",
     "invite": "coordinator.cli.invite:invite",
-    "tke": "signer_agent.cli.tke:tke",
+    "tke": "signer_agent.cli.tke.group:tke",
     "unit": "hsm_backend.cli.unit:unit",
     "coordinator": "coordinator.cli.coordinator:coordinator",
     "help": "quorate.help:help_",

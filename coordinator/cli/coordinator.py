@@ -238,6 +238,7 @@ async def invite(
         practice=practice,
         url=url,
         coordinator=keys.identity,
+        log=keys.log,
         instance=instance,
         person=name,
         token=token,

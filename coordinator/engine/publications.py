@@ -5,26 +5,29 @@ Everything may come twice. What doesn't count is refused, and written to the log
 
 from dataclasses import dataclass
 
+from coordinator.engine import operations
 from coordinator.engine.charters import accept_charter, propose_charter
 from coordinator.engine.ledger import Change, Ledger
 from coordinator.engine.units import Units
 from coordinator.store import requests
 from coordinator.workflow.course import Approved, Contributed, Event, SaidNo
-from coordinator.workflow.filing import filing_refusal, new_request
 from protocol.displayable import PersonName
 from protocol.identifiers import Digest, IdentityKey
 from protocol.record.entries import EntryKind
+from protocol.record.operations import Actor
 from protocol.refusals import Refusal, Rule, refuse
 from protocol.request import open_announcement, open_filing, open_rejection
 from protocol.session.messages import (
     Accept,
     Announce,
     Approve,
+    Cancel,
     Contribute,
     FileRequest,
     KeyNews,
     OfferKey,
     PartNews,
+    Proceed,
     ProposeCharter,
     Publication,
     Reject,
@@ -68,6 +71,8 @@ async def take(
                 event = SaidNo(signed)
                 kind = EntryKind.REJECTION
                 return await _on_request(change, rejection.request, event, kind, publication)
+            case Cancel() | Proceed():
+                return await _steer(change, units, publisher, publication)
             case OfferKey(key=key):
                 key.check()
                 _own(key.claim.agent, publisher)
@@ -102,24 +107,27 @@ async def _file(
         before = await requests.by_idempotency(change.connection, idempotency)
     if before is not None:
         return Taken(before.id)
-    standing = await requests.not_ended(change.connection, change.instance)
-    voided = None
-    if filing.voids is not None:
-        voided = await requests.by_digest(change.connection, filing.voids)
-    refusal = filing_refusal(
-        filing,
-        await change.in_force(),
-        {unit: history.state for unit, history in units.histories.items()},
-        standing,
-        voided=voided,
-    )
-    if refusal is not None:
-        return refusal
-    number = await requests.next_id(change.connection)
-    request = new_request(number, filing, publication.filing.signature, at=change.at)
-    change.log(EntryKind.FILING, publication.filing)
-    await change.add(request, idempotency)
-    return Taken(request.id)
+    request = await operations.queue(change, units, filing, publication.filing, idempotency)
+    return request if isinstance(request, Refusal) else Taken(request.id)
+
+
+async def _steer(
+    change: Change, units: Units, publisher: Publisher, publication: Cancel | Proceed
+) -> Taken | Refusal:
+    """Cancels or proceeds with a request, in the name of the custodian whose session it is."""
+    request = await requests.by_filing(change.connection, publication.filing)
+    if request is None:
+        return refuse(
+            Rule.NO_SUCH_REQUEST, expected="a filed request", found=publication.filing.hex()
+        )
+    actor = Actor(custodian=publisher.agent, account=None)
+    done: object
+    match publication:
+        case Cancel(reason=reason):
+            done = await operations.cancel(change, units, request, actor, publisher.person, reason)
+        case Proceed():
+            done = await operations.proceed(change, request, actor)
+    return done if isinstance(done, Refusal) else Taken(request.id)
 
 
 async def _on_request(

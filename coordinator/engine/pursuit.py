@@ -11,12 +11,14 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coordinator.engine.ledger import Change, Ledger
+from coordinator.engine.operations import state_digests
 from coordinator.engine.units import Units
 from coordinator.store import requests
 from coordinator.workflow.course import (
     Event,
     Execute,
     Moved,
+    Needless,
     Opened,
     Prepare,
     Prepared,
@@ -29,11 +31,12 @@ from coordinator.workflow.course import (
     wanted,
 )
 from coordinator.workflow.line import next_to_open
+from coordinator.workflow.live import expires, live_copies
 from protocol.charter import Charter
 from protocol.commands.bodies import LoadNewRegister
 from protocol.commands.command import SignedCommand
 from protocol.commands.rules import refusal_of
-from protocol.identifiers import Instant, Nonce, UnitId
+from protocol.identifiers import Nonce, UnitId
 from protocol.receipts import RefusalAnswer, StateAnswer
 from protocol.record.entries import EntryKind
 from protocol.refusals import Refusal
@@ -107,6 +110,7 @@ class Pursuit:
                 await self._apply(request.id, TimePassed())
             elif limit is not None:
                 pauses.append((limit - now) / 1000)
+        waiting = [one for one in waiting if not await self._ended_needless(one)]
         openable = {request.id for request in next_to_open(waiting)}
         for request in waiting:
             rest = self._resting.get(request.id, 0.0) - clock
@@ -159,6 +163,8 @@ class Pursuit:
             except Unavailable:
                 if not request.filing.leave_out:
                     raise
+        if await self._ended_needless(request):
+            return True
         needed: dict[UnitId, int] = {}
         for unit, state in states.items():
             fit = self._fit(request, state, charter)
@@ -177,6 +183,27 @@ class Pursuit:
         await self._apply(
             request.id, Opened(opening, tuple(progress)), (EntryKind.OPENING, to_bytes(opening))
         )
+        return True
+
+    async def _ended_needless(self, request: Request) -> bool:
+        """Ends a waiting void when the copies that it is for can't run on any unit any more.
+
+        Once it is opened, its own state says so: it is bound to the same one.
+        """
+        origin = request.filing.voids
+        if origin is None or request.state is not RequestState.WAITING_IN_LINE:
+            return False
+
+        async def read(connection: AsyncConnection) -> Request | None:
+            return await requests.by_digest(connection, origin)
+
+        voided = await self._ledger.database.read(read)
+        if voided is None:
+            return False
+        live = live_copies(voided, state_digests(self._units), self._ledger.now())
+        if {copy.unit for copy in live} & set(request.filing.targets):
+            return False
+        await self._apply(request.id, Needless())
         return True
 
     def _fit(self, request: Request, state: StateAnswer, charter: Charter) -> int | Refusal:
@@ -200,7 +227,7 @@ class Pursuit:
                 left_out=tuple(unit for unit in filing.targets if unit not in targets),
                 checkpoint=checkpoint,
                 not_before=change.at,
-                not_after=Instant(change.at + filing.valid_for),
+                not_after=expires(request, change.at),
                 nonce=Nonce(self._ledger.entropy(32)),
             )
 

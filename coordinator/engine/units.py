@@ -28,7 +28,7 @@ from protocol.receipts import (
 )
 from protocol.sealing.importer import ImporterKey, open_importer_key
 from protocol.signing.statements import Signed
-from protocol.unit_identity import unit_id
+from protocol.unit_identity import UnitCertificate
 from protocol.violations import Violation
 from quorate.unavailable import Unavailable
 
@@ -58,6 +58,7 @@ class Units:
         self._drivers: dict[UnitId, UnitDriver] = {}
         self._identities: dict[UnitId, IdentityKey] = {}
         self._histories: dict[UnitId, History] = {}
+        self._certificates: dict[UnitId, UnitCertificate] = {}
         self._locks: dict[UnitId, asyncio.Lock] = {}
         self._reachable: dict[UnitId, bool] = {}
         self._watching: set[asyncio.Task[None]] = set()
@@ -66,6 +67,11 @@ class Units:
     def histories(self) -> Mapping[UnitId, History]:
         """The verified history of every unit that was ever met."""
         return self._histories
+
+    @property
+    def certificates(self) -> Mapping[UnitId, UnitCertificate]:
+        """What each unit's vendor says of it, for all that were in reach since the start."""
+        return self._certificates
 
     def reachable(self, unit: UnitId) -> bool:
         """Whether the last attempt to reach it went well."""
@@ -180,11 +186,11 @@ class Units:
                 await asyncio.sleep(RETRY_SECONDS)
         for one in certified:
             try:
-                identity = one.opened().identity
+                certificate = one.opened()
             except Violation as violation:
                 _log.error("a unit without a valid certificate", why=str(violation))
                 continue
-            unit = unit_id(identity)
+            unit, identity = certificate.unit, certificate.identity
 
             async def keep(
                 connection: AsyncConnection,
@@ -195,6 +201,7 @@ class Units:
 
             await self._database.write(keep)
             self._identities[unit] = identity
+            self._certificates[unit] = certificate
             self._drivers[unit] = host
             self._spawn(self._watch(unit))
 

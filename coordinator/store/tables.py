@@ -137,3 +137,38 @@ log_nodes = Table(
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("hash", LargeBinary(32), nullable=False),
 )
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("role", String(20), nullable=False),
+    Column("password", String(200), nullable=True),
+    Column("made", BigInteger, nullable=False),
+)
+"""`password` is an Argon2id hash in its usual text form; None until its owner has chosen one."""
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("hash", LargeBinary(32), primary_key=True),
+    Column("id", String(16), nullable=False, unique=True),
+    Column("account", String(64), nullable=True),
+    Column("kind", String(20), nullable=False),
+    Column("label", String(64), nullable=False),
+    Column("fresh", Boolean, nullable=False),
+    Column("made", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Index("ix_tokens_account", "account"),
+)
+"""By the SHA-256 of the token, which only its holder knows. A set-up token has no account yet."""
+
+login_failures = Table(
+    "login_failures",
+    metadata,
+    Column("key", LargeBinary(32), primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Index("ix_login_failures_last", "last"),
+)
+"""By the hash of an account's name, there or not, or of an address."""

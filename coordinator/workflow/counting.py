@@ -1,12 +1,15 @@
 """Whose signatures and parts count for a request, and who could still give what is missing."""
 
+from collections.abc import Iterable
+
 from protocol.charter import Charter
 from protocol.commands.bodies import Body, LoadNewRegister
 from protocol.commands.command import Approval, Command, Contribution
 from protocol.displayable import PersonName
 from protocol.identifiers import SKI, VP, IdentityKey, short
 from protocol.refusals import Refusal, Rule, refuse
-from protocol.request import Request, TargetProgress
+from protocol.request import Rejection, Request, TargetProgress
+from protocol.schema import from_bytes
 from protocol.sealing.contribution import open_contribution
 from protocol.signing.algorithms import verify
 from protocol.standing import counted
@@ -33,6 +36,19 @@ def approval_refusal(
     except Violation as violation:
         return refuse(Rule.SIGNATURE_NOT_WANTED, expected=expected, found=violation)
     return None
+
+
+def person_signed_before(progress: TargetProgress, ski: SKI, charter: Charter) -> Refusal | None:
+    """SIGNED_BEFORE: people are counted, so a second key of somebody who has signed isn't."""
+    signed = [approval.ski for approval in progress.approvals]
+    owner = charter.owner_of(ski)
+    if owner is None or counted(charter, [*signed, ski]) > counted(charter, signed):
+        return None
+    return refuse(
+        Rule.SIGNED_BEFORE,
+        expected="a person who hasn't signed",
+        found=f"{owner.name} again, with key {ski.hex()}",
+    )
 
 
 def contribution_refusal(
@@ -75,10 +91,13 @@ def complete(request: Request, progress: TargetProgress, charter: Charter) -> bo
 
 def could_sign(progress: TargetProgress, charter: Charter) -> dict[SKI, PersonName]:
     """The installed keys that haven't signed and would count, with their owners."""
-    signed = {approval.ski for approval in progress.approvals}
+    signed = [approval.ski for approval in progress.approvals]
+    have_now = counted(charter, signed)
     owners = {one.ski: charter.owner_of(one.ski) for one in progress.state.administrators}
     return {
-        ski: owner.name for ski, owner in owners.items() if owner is not None and ski not in signed
+        ski: owner.name
+        for ski, owner in owners.items()
+        if owner is not None and ski not in signed and counted(charter, [*signed, ski]) > have_now
     }
 
 
@@ -98,18 +117,51 @@ def still_possible(
     return counted(charter, [*signed, *willing]) >= progress.needed
 
 
+def gave_all(request: Request, custodian: IdentityKey, charter: Charter) -> bool:
+    """Whether this custodian has signed, and could neither sign nor give anything more."""
+    person = charter.custodian(custodian)
+    if person is None:
+        return False
+    open_ones = [one for one in request.progress if one.open]
+    signed = {approval.ski for one in request.progress for approval in one.approvals}
+    owed = frozenset().union(*(_owing(request, one) for one in open_ones))
+    return (
+        any(key.ski in signed for key in person.keys)
+        and all(person.name not in could_sign(one, charter).values() for one in open_ones)
+        and all(giver != custodian for _, giver in owed)
+    )
+
+
 def waiting_for(request: Request, charter: Charter) -> tuple[frozenset[PersonName], int, int]:
-    """Whose signature could help, how many have come and are needed, where most are missing."""
+    """Who could give what is missing; how many have signed and are needed, where most are missing.
+
+    Whoever said No isn't waited for.
+    """
     open_ones = [one for one in request.progress if one.open]
     if not open_ones:
         return frozenset(), 0, 0
+    names: set[PersonName] = set()
+    for one in open_ones:
+        if have(one, charter) < one.needed:
+            names |= {*could_sign(one, charter).values()}
+        names |= _names(charter, (custodian for _, custodian in _owing(request, one)))
     worst = max(open_ones, key=lambda one: one.needed - have(one, charter))
-    missing = worst.needed - have(worst, charter)
-    people = frozenset(could_sign(worst, charter).values()) if missing > 0 else frozenset()
-    owing = named_parts(request.filing.body) - given_parts(worst)
-    givers = (charter.custodian(custodian) for _, custodian in owing)
-    names = people | {giver.name for giver in givers if giver is not None}
-    return names, have(worst, charter), worst.needed
+    names -= _names(charter, custodians_rejecting(request))
+    return frozenset(names), have(worst, charter), worst.needed
+
+
+def custodians_rejecting(request: Request) -> frozenset[IdentityKey]:
+    """Who has said No and not changed their mind."""
+    return frozenset(from_bytes(Rejection, one.statement).custodian for one in request.rejections)
+
+
+def _names(charter: Charter, agents: Iterable[IdentityKey]) -> set[PersonName]:
+    people = (charter.custodian(agent) for agent in agents)
+    return {person.name for person in people if person is not None}
+
+
+def _owing(request: Request, progress: TargetProgress) -> frozenset[tuple[VP, IdentityKey]]:
+    return named_parts(request.filing.body) - given_parts(progress)
 
 
 def describe(key: IdentityKey, charter: Charter) -> str:

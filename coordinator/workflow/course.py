@@ -6,12 +6,14 @@
 until when (`deadline`) follow from the request alone, so that a restart at any point goes on.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from coordinator.workflow import counting
 from protocol.charter import Charter
-from protocol.identifiers import DAY, SKI, Duration, IdentityKey, Instant, UnitId
+from protocol.commands.bodies import Void
+from protocol.commands.command import Contribution
+from protocol.identifiers import DAY, SKI, Duration, Instant, UnitId
 from protocol.receipts import RefusalAnswer
 from protocol.refusals import Refusal, Rule, refuse
 from protocol.request import (
@@ -24,11 +26,14 @@ from protocol.request import (
     TargetProgress,
 )
 from protocol.schema import from_bytes
+from protocol.sealing.contribution import open_contribution
 from protocol.session.messages import UnitApproval, UnitContribution
 from protocol.signing.statements import Signed
 
 WAITS_AT_MOST = Duration(7 * DAY)
 _STATE_MOVED = (Rule.STATE_CHANGED, Rule.WRONG_INCARNATION)
+_PART_SPOILT = (Rule.PART_UNREADABLE, Rule.PART_MISMATCH)
+_MOVED_BY_ITSELF = "the state has moved on by itself"
 
 
 # events
@@ -36,7 +41,7 @@ _STATE_MOVED = (Rule.STATE_CHANGED, Rule.WRONG_INCARNATION)
 
 @dataclass(frozen=True)
 class Opened:
-    """It is first in line; opening and targets are fixed. `refusal` where a target is unfit."""
+    """It is first in line; opening and targets are fixed."""
 
     opening: Opening
     progress: tuple[TargetProgress, ...]
@@ -95,7 +100,7 @@ class Reached:
 
 @dataclass(frozen=True)
 class Moved:
-    """A unit's state is no longer the one that the signers saw."""
+    """A unit's state is no longer the one that the signers saw; while it collects or is ready."""
 
     unit: UnitId
     found: str
@@ -214,15 +219,50 @@ def decide(request: Request, event: Event, charter: Charter, *, at: Instant) -> 
 
     `charter` is the version that the request was, or is to be, opened under.
     """
+    if _came_before(request, event):
+        return request
     if request.ended:
         return _after_the_end(request, event, at)
     limit = deadline(request)
     if limit is not None and at >= limit and not isinstance(event, Ran | SaidNoUnit | Reached):
-        return _expire(request, at)
+        return _too_late(request) if isinstance(event, _BY_PEOPLE) else _expire(request, at)
     changed = _decide(request, event, charter)
     if isinstance(changed, Refusal) or changed == request:
         return changed
     return _advance(changed, charter).but(changed=at)
+
+
+_BY_PEOPLE = (Approved, Contributed, SaidNo, Cancelled, Proceeded)
+
+
+def _came_before(request: Request, event: Event) -> bool:
+    """Whether this very word of somebody's counts already: what comes twice is answered as once."""
+    match event:
+        case Approved(approvals=approvals):
+            return _counts_already(
+                (one, given.approval in one.approvals)
+                for given in approvals
+                if (one := request.progress_on(given.unit)) is not None
+            )
+        case Contributed(contributions=contributions):
+            return _counts_already(
+                (one, given.contribution in one.contributions)
+                for given in contributions
+                if (one := request.progress_on(given.unit)) is not None
+            )
+        case SaidNo(rejection=rejection):
+            return rejection in request.rejections
+        case Proceeded():
+            return request.proceed
+        case _:
+            return False
+
+
+def _counts_already(given: Iterable[tuple[TargetProgress, bool]]) -> bool:
+    """What was given for a target that had ended before isn't there, and isn't missed."""
+    found = list(given)
+    some = any(there for _, there in found)
+    return some and all(there or not one.open for one, there in found)
 
 
 def _decide(request: Request, event: Event, charter: Charter) -> Request | Refusal:
@@ -232,6 +272,8 @@ def _decide(request: Request, event: Event, charter: Charter) -> Request | Refus
                 return request
             return request.but(state=RequestState.COLLECTING, opening=opening, progress=progress)
         case Unfit(refusal=refusal):
+            if request.state is not RequestState.WAITING_IN_LINE:
+                return request
             why = f"{refusal.rule}: expected {refusal.expected}, found {refusal.found}"
             return request.but(state=RequestState.FAILED, why=why)
         case Approved():
@@ -239,18 +281,22 @@ def _decide(request: Request, event: Event, charter: Charter) -> Request | Refus
         case Contributed():
             return _contribute(request, event)
         case SaidNo(rejection=rejection):
-            return _reject(request, rejection)
+            return _reject(request, rejection, charter)
         case Cancelled(by=by, reason=reason):
             if request.state not in _CANCELLABLE:
                 return _too_late(request)
             return request.but(state=RequestState.CANCELLED, why=f"cancelled by {by}: {reason}")
         case Proceeded():
+            if request.opening is None:
+                return _not_open(request)
             if not held_by(request):
                 return _too_late(request)
             return request.but(proceed=True)
         case Reached(unit=unit, reachable=reachable):
             return _on_open(request, unit, lambda one: one.but(reachable=reachable))
         case Moved(unit=unit):
+            if request.state not in _COLLECTING:
+                return request  # its own command may have moved it; the unit's answer will say
             return _on_open(request, unit, _superseded)
         case Prepared(answers=answers):
             return _prepared(request, answers)
@@ -261,37 +307,39 @@ def _decide(request: Request, event: Event, charter: Charter) -> Request | Refus
         case Outdated():
             if request.opening is None or request.state is RequestState.EXECUTING:
                 return request
-            progress = tuple(_superseded(one) if one.open else one for one in request.progress)
-            return request.but(progress=progress)
+            return _outdated(request)
         case Needless():
-            return request.but(state=RequestState.NEEDLESS, why="the state has moved on by itself")
+            if request.state not in _CANCELLABLE:
+                return request
+            return request.but(state=RequestState.NEEDLESS, why=_MOVED_BY_ITSELF)
         case TimePassed():
             return request
 
 
-_CANCELLABLE = (RequestState.WAITING_IN_LINE, RequestState.COLLECTING, RequestState.READY)
+_COLLECTING = (RequestState.COLLECTING, RequestState.READY)
+_RUNNING = (RequestState.EXECUTING, RequestState.PARTLY_EXECUTED)
+_CANCELLABLE = (RequestState.WAITING_IN_LINE, *_COLLECTING)
 
 
 def _advance(request: Request, charter: Charter) -> Request:
     """Takes the steps that follow from what has come in."""
-    if request.opening is None or request.ended:
-        return request
-    if request.state in (RequestState.COLLECTING, RequestState.READY):
+    if request.state in _COLLECTING:
         return _collect(request, charter)
-    return _finish(request)
+    return _finish(request) if request.state in _RUNNING else request
 
 
 def _collect(request: Request, charter: Charter) -> Request:
     open_ones = [one for one in request.progress if one.open]
-    if any(one.outcome is Outcome.REFUSED for one in request.progress):
-        return request.but(state=RequestState.FAILED, why="a unit would refuse it; none ran it")
+    outcomes = {one.outcome for one in request.progress}
+    if Outcome.REFUSED in outcomes:
+        return request.but(state=RequestState.FAILED, why="a unit would refuse it")
+    if Outcome.EXPIRED in outcomes:
+        return request.but(state=RequestState.EXPIRED, why="a unit says that its time ran out")
     if not open_ones:
-        return request.but(
-            state=RequestState.SUPERSEDED, why="the state under all its signatures changed"
-        )
+        return _finish(request)
     if all(counting.complete(request, one, charter) for one in open_ones):
         return request.but(state=RequestState.READY)
-    rejecting = frozenset(_rejection(one).custodian for one in request.rejections)
+    rejecting = counting.custodians_rejecting(request)
     if not all(counting.still_possible(request, one, charter, rejecting) for one in open_ones):
         return request.but(state=RequestState.REJECTED, why="those who haven't said No are too few")
     return request.but(state=RequestState.COLLECTING)
@@ -313,6 +361,8 @@ def _finish(request: Request) -> Request:
         return request.but(
             state=RequestState.PARTLY_EXECUTED, why="it ran on some of its units only"
         )
+    if outcomes == {Outcome.SUPERSEDED} and isinstance(request.filing.body, Void):
+        return request.but(state=RequestState.NEEDLESS, why=_MOVED_BY_ITSELF)
     if outcomes == {Outcome.SUPERSEDED}:
         return request.but(
             state=RequestState.SUPERSEDED, why="the state under all its signatures changed"
@@ -324,8 +374,8 @@ def _finish(request: Request) -> Request:
 
 def _approve(request: Request, event: Approved, charter: Charter) -> Request | Refusal:
     if request.opening is None:
-        return refuse(Rule.REQUEST_NOT_OPEN, expected="an opened request", found=request.state)
-    if request.state not in (RequestState.COLLECTING, RequestState.READY):
+        return _not_open(request)
+    if request.state not in _COLLECTING:
         return _too_late(request)
     given = {one.unit: one.approval for one in event.approvals}
     progress: list[TargetProgress] = []
@@ -349,7 +399,9 @@ def _approve(request: Request, event: Approved, charter: Charter) -> Request | R
             return refuse(
                 Rule.SIGNATURE_NOT_WANTED, expected=event.ski.hex(), found=approval.ski.hex()
             )
-        refusal = counting.approval_refusal(one, request.command(one.target), approval, charter)
+        refusal = counting.approval_refusal(
+            one, request.command(one.target), approval, charter
+        ) or counting.person_signed_before(one, approval.ski, charter)
         if refusal is not None:
             return refusal
         together = sorted((*one.approvals, approval), key=lambda it: it.ski)
@@ -372,8 +424,8 @@ def _approve(request: Request, event: Approved, charter: Charter) -> Request | R
 
 def _contribute(request: Request, event: Contributed) -> Request | Refusal:
     if request.opening is None:
-        return refuse(Rule.REQUEST_NOT_OPEN, expected="an opened request", found=request.state)
-    if request.state not in (RequestState.COLLECTING, RequestState.READY):
+        return _not_open(request)
+    if request.state not in _COLLECTING:
         return _too_late(request)
     for given in event.contributions:
         one = request.progress_on(given.unit)
@@ -388,20 +440,31 @@ def _contribute(request: Request, event: Contributed) -> Request | Refusal:
         if refusal is not None:
             return refusal
         fresh = one.but(contributions=(given.contribution,))
-        if counting.given_parts(fresh) <= counting.given_parts(one):
-            continue
-        request = _with(request, one.but(contributions=(*one.contributions, given.contribution)))
+        if not counting.given_parts(fresh) <= counting.given_parts(one):
+            together = (*one.contributions, given.contribution)
+            request = _with(request, one.but(contributions=together))
+        elif _last_refused_by(one) in _PART_SPOILT:
+            request = _with(request, _given_again(one, given.contribution))
     return request
 
 
-def _reject(request: Request, rejection: Signed) -> Request | Refusal:
+def _given_again(one: TargetProgress, again: Contribution) -> TargetProgress:
+    """With a part in place of the one that the unit couldn't take."""
+    vp = open_contribution(again).vp
+    others = [there for there in one.contributions if open_contribution(there).vp != vp]
+    return one.but(contributions=(*others, again), refusal=None)
+
+
+def _reject(request: Request, rejection: Signed, charter: Charter) -> Request | Refusal:
     if request.opening is None:
-        return refuse(Rule.REQUEST_NOT_OPEN, expected="an opened request", found=request.state)
-    if request.state not in (RequestState.COLLECTING, RequestState.READY):
+        return _not_open(request)
+    if request.state not in _COLLECTING:
         return _too_late(request)
     custodian = _rejection(rejection).custodian
     if any(_rejection(one).custodian == custodian for one in request.rejections):
         return request
+    if counting.gave_all(request, custodian, charter):
+        return request  # what was signed can't be taken back
     return request.but(rejections=(*request.rejections, rejection))
 
 
@@ -411,7 +474,7 @@ def _prepared(
     if request.state is not RequestState.READY or held_by(request):
         return request
     asked = {one.unit for one in request.progress if one.open and one.reachable}
-    if asked <= answers.keys() and all(answer is None for answer in answers.values()):
+    if asked and asked <= answers.keys() and all(answer is None for answer in answers.values()):
         return request.but(state=RequestState.EXECUTING)
     for one in request.progress:
         answer = answers.get(one.unit)
@@ -420,13 +483,31 @@ def _prepared(
     return request
 
 
+def _outdated(request: Request) -> Request:
+    """Nobody signs under a version that was replaced; what is ready isn't begun."""
+    progress = tuple(_superseded(one) if one.open else one for one in request.progress)
+    request = request.but(progress=progress)
+    if request.state not in _COLLECTING:
+        return request
+    why = "a newer version of the charter is in force"
+    return request.but(state=RequestState.SUPERSEDED, why=why)
+
+
 def _refused(one: TargetProgress, signed: Signed, answer: RefusalAnswer) -> TargetProgress:
     if answer.refusal.rule in _STATE_MOVED:
         return _superseded(one).but(refusal=signed)
     if answer.can_still_run:
-        return one.but(refusal=signed)
+        same = _last_refused_by(one) is answer.refusal.rule
+        return one if same else one.but(refusal=signed)
     outcome = Outcome.EXPIRED if answer.refusal.rule is Rule.EXPIRED else Outcome.REFUSED
     return one.but(outcome=outcome, refusal=signed)
+
+
+def _last_refused_by(one: TargetProgress) -> Rule | None:
+    """The rule by which the unit said No last."""
+    if one.refusal is None:
+        return None
+    return from_bytes(RefusalAnswer, one.refusal.statement).refusal.rule
 
 
 def _superseded(one: TargetProgress) -> TargetProgress:
@@ -439,7 +520,7 @@ def _expire(request: Request, at: Instant) -> Request:
         one.but(outcome=Outcome.EXPIRED) if one.open else one for one in request.progress
     )
     expired = request.but(progress=progress, changed=at)
-    if request.state in (RequestState.EXECUTING, RequestState.PARTLY_EXECUTED):
+    if request.state in _RUNNING:
         return _finish(expired)
     return expired.but(state=RequestState.EXPIRED, why="its time ran out; nothing ran")
 
@@ -447,10 +528,15 @@ def _expire(request: Request, at: Instant) -> Request:
 def _after_the_end(request: Request, event: Event, at: Instant) -> Request | Refusal:
     if isinstance(event, Ran):
         late = _ran(request, event.unit, event.receipt)
-        return request if late == request else _finish(late).but(changed=at)
-    if isinstance(event, Approved | Contributed | SaidNo | Cancelled | Proceeded):
-        return _too_late(request)
-    return request
+        return request if late == request else _ran_all_the_same(late).but(changed=at)
+    return _too_late(request) if isinstance(event, _BY_PEOPLE) else request
+
+
+def _ran_all_the_same(request: Request) -> Request:
+    """A receipt came after the end: what it proves is told, and nothing is begun again."""
+    if any(one.open for one in request.progress):
+        return request.but(why="its signed copies ran on some units all the same")
+    return _finish(request)
 
 
 def _ran(request: Request, unit: UnitId, receipt: Signed) -> Request:
@@ -473,14 +559,13 @@ def _with(request: Request, changed: TargetProgress) -> Request:
     )
 
 
+def _not_open(request: Request) -> Refusal:
+    return refuse(Rule.REQUEST_NOT_OPEN, expected="an opened request", found=request.state)
+
+
 def _too_late(request: Request) -> Refusal:
     return refuse(Rule.REQUEST_ENDED, expected="a request that still collects", found=request.state)
 
 
 def _rejection(signed: Signed) -> Rejection:
     return from_bytes(Rejection, signed.statement)
-
-
-def custodians_rejecting(request: Request) -> frozenset[IdentityKey]:
-    """Who has said No and not changed their mind."""
-    return frozenset(_rejection(one).custodian for one in request.rejections)

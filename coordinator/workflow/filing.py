@@ -10,7 +10,7 @@ from protocol.commands.rules import refusal_of
 from protocol.displayable import shown
 from protocol.identifiers import Instant, Signature, UnitId, short
 from protocol.refusals import Refusal, Rule, refuse
-from protocol.request import Filing, Request, RequestState
+from protocol.request import Filing, Outcome, Request, RequestState
 from protocol.unit_state import UnitState
 
 MAX_WAITING = 1000
@@ -53,14 +53,33 @@ def queue_full(requests: Collection[Request]) -> Refusal | None:
     return refuse(Rule.QUEUE_FULL, expected=f"fewer than {MAX_WAITING}", found=len(requests))
 
 
+_LEAVES_COPIES = (
+    RequestState.CANCELLED,
+    RequestState.REJECTED,
+    RequestState.SUPERSEDED,
+    RequestState.FAILED,
+    RequestState.PARTLY_EXECUTED,
+)
+
+
 def void_origin(filing: Filing, voided: Request | None) -> Refusal | None:
-    """VOID_ORIGIN: a void exists only to make an ended request's signed copies harmless."""
+    """VOID_ORIGIN: a void exists only to make an ended request's signed copies harmless.
+
+    And only on the units that they are for.
+    """
     if filing.voids is None:
         return None
-    if voided is not None and voided.ended and any(one.approvals for one in voided.progress):
+    expected = "a request that ended after being signed, and units that it is signed for"
+    if voided is None:
+        return refuse(Rule.VOID_ORIGIN, expected=expected, found="no such request")
+    signed = {
+        one.unit for one in voided.progress if one.approvals and one.outcome is not Outcome.EXECUTED
+    }
+    over = voided.ended and voided.state in _LEAVES_COPIES
+    if over and signed >= set(filing.targets):
         return None
-    found = "no such request" if voided is None else f"request {voided.id}, {voided.state}"
-    return refuse(Rule.VOID_ORIGIN, expected="a request that ended after being signed", found=found)
+    found = f"request {voided.id}, {voided.state}, signed for {len(signed)} units"
+    return refuse(Rule.VOID_ORIGIN, expected=expected, found=found)
 
 
 def unit_not_in_charter(filing: Filing, charter: Charter) -> Refusal | None:
@@ -103,19 +122,29 @@ def same_request_open(filing: Filing, requests: Iterable[Request]) -> Refusal | 
 def refused_by_a_unit(
     filing: Filing, states: Mapping[UnitId, UnitState], requests: Collection[Request]
 ) -> Refusal | None:
-    """Whatever rule a target would refuse it by, once those ahead in its line have run."""
+    """Whatever rule a target would refuse it by, once those ahead in its line have run.
+
+    Where the filer allows that targets are left out, one that would run it is enough.
+    """
+    first: Refusal | None = None
     for unit in filing.targets:
         state = states.get(unit)
-        if state is None:
-            continue
-        then = projected(unit, state, requests)
-        refusal = refusal_of(filing.body, then)
-        if refusal is not None and not filing.leave_out:
-            return refusal
-        needed = signatures_needed(filing.body, then)
-        if isinstance(needed, Refusal) and not filing.leave_out:
-            return needed
-    return None
+        refusal = None if state is None else _would_refuse(filing, unit, state, requests)
+        if refusal is None and filing.leave_out:
+            return None
+        first = first or refusal
+    return first
+
+
+def _would_refuse(
+    filing: Filing, unit: UnitId, state: UnitState, requests: Collection[Request]
+) -> Refusal | None:
+    then = projected(unit, state, requests)
+    refusal = refusal_of(filing.body, then)
+    if refusal is not None:
+        return refusal
+    needed = signatures_needed(filing.body, then)
+    return needed if isinstance(needed, Refusal) else None
 
 
 def new_request(

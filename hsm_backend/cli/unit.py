@@ -10,17 +10,17 @@ from hsm_backend.cli.parameters import all_different, state_directory, the_unit,
 from hsm_backend.durable.directory import StateDirectory
 from protocol.identifiers import MINUTE
 from quorate import clock as host_clock
-from quorate import logs, private_files, prompts, settings, times
+from quorate import logs, private_files, prompts, settings, state_lock, times
 from quorate.commands import Group, pass_console
 from quorate.console import Console
 from quorate.exits import Exit, Json, Trouble
 
 if TYPE_CHECKING:
-    from hsm_backend.durable.store import SeenUnit
     from hsm_backend.host.clients import Clients
     from hsm_backend.host.vendor import UnitPlan
 
 _PORT = 7444
+_OWNER = "quorate unit serve"
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 _directory = click.argument("directory", type=state_directory, metavar="DIR")
@@ -84,13 +84,12 @@ def init(
     """
     from hsm_backend.cli.views import host_as_json, title
     from hsm_backend.durable import store
-    from hsm_backend.durable.lock import owned
     from hsm_backend.host.clients import allow
     from hsm_backend.host.vendor import make_units
 
     all_different(plans)
     private_files.directory(directory.path)
-    with owned(directory):
+    with state_lock.owned(directory.path, owner=_OWNER):
         store.check_free(directory)
         allow(directory, clients)
         _write_settings(directory, host, port)
@@ -170,15 +169,17 @@ def show(
     Before they accept a charter with new units, they ask you to read the fingerprint to them. Where
     DIR holds units of several service instances, name those of theirs: --unit, by location or id.
     """
-    from hsm_backend.cli.views import host_as_json, host_in_words
+    from hsm_backend.cli.views import host_as_json, host_in_words, offered
     from hsm_backend.durable.store import look
+    from protocol.schema import to_bytes
 
     units = look(directory)
     if which:
         units = tuple(the_unit(units, name) for name in dict.fromkeys(which))
     console.say(host_in_words(directory, units))
     if export is not None:
-        _export(export, units)
+        data, untouched = to_bytes(offered(units)), "no certificate was written"
+        private_files.write(export, data, untouched=untouched, mode=0o644)
         console.say(f"✓ {len(units)} certificates written to {export}")
     console.object(host_as_json(directory, units))
 
@@ -239,13 +240,15 @@ def zeroize(
     its history says that it was done by hand. The host must not be serving meanwhile.
     """
     from hsm_backend.cli.views import title
-    from hsm_backend.durable.lock import owned
     from hsm_backend.durable.sealed import load_device_key
     from hsm_backend.durable.store import Store
     from hsm_backend.host.vendor import zeroize_by_hand
 
     directory.check()
-    with owned(directory), Store.open(directory, load_device_key(directory)) as store:
+    with (
+        state_lock.owned(directory.path, owner=_OWNER),
+        Store.open(directory, load_device_key(directory)) as store,
+    ):
         kept = the_unit(store.units(), which)
         certificate, state = kept.certified.opened(), kept.memory.state
         console.progress(
@@ -276,15 +279,6 @@ def zeroize(
             "last_receipt": memory.last_receipt.hex(),
         }
     )
-
-
-def _export(file: Path, units: "Sequence[SeenUnit]") -> None:
-    from protocol.schema import to_bytes
-    from protocol.unit_identity import OfferedUnit, OfferedUnits
-
-    offered = [OfferedUnit(certified=one.certified, last_entry=one.last_entry) for one in units]
-    data = to_bytes(OfferedUnits(units=tuple(offered)))
-    private_files.write(file, data, untouched="no certificate was written", mode=0o644)
 
 
 def _write_settings(directory: StateDirectory, host: str, port: int) -> None:

@@ -6,7 +6,7 @@ from hsm_backend.durable.directory import StateDirectory
 from hsm_backend.durable.store import SeenUnit
 from protocol.displayable import shown
 from protocol.identifiers import Digest, grouped
-from protocol.unit_identity import UnitCertificate, fingerprint_of_units
+from protocol.unit_identity import OfferedUnit, OfferedUnits, UnitCertificate, fingerprint_of_units
 from protocol.unit_state import Register
 from quorate import tls
 from quorate.exits import Json
@@ -42,6 +42,15 @@ def host_as_json(directory: StateDirectory, units: Sequence[SeenUnit]) -> dict[s
         "tls_certificate": _tls_certificate(directory).hex(),
         "address": _address(directory),
     }
+
+
+def offered(units: Sequence[SeenUnit]) -> OfferedUnits:
+    """What the people who make a charter need of the units."""
+    return OfferedUnits(
+        units=tuple(
+            OfferedUnit(certified=one.certified, last_entry=one.last_entry) for one in units
+        )
+    )
 
 
 def _unit_in_words(unit: SeenUnit) -> list[str]:

@@ -1,5 +1,4 @@
 """How others reach crypto units: the only part of this package that other packages import.
 
-`driver` is the interface that the coordinator works with; `host_client` speaks our own unit wire,
-and `certificate` makes what it shows to hosts.
+`driver` is the interface that the coordinator works with; `host_client` speaks our own unit wire.
 """

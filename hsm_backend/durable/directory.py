@@ -24,11 +24,6 @@ class StateDirectory:
         return self.path / "device.key"
 
     @property
-    def lock(self) -> Path:
-        """Held by the process that owns the directory."""
-        return self.path / "lock"
-
-    @property
     def tls_certificate(self) -> Path:
         """What the host shows to its clients."""
         return self.path / "tls.pem"
@@ -54,7 +49,10 @@ class StateDirectory:
         return self.path / "address"
 
     def check(self) -> None:
-        """Usage trouble when no unit host was made here; exposed when others can enter."""
+        """Usage trouble when no unit host was made here; exposed when others can enter.
+
+        Damaged trouble when one of the files beside the database is missing.
+        """
         if not self.database.exists():
             raise Trouble(
                 Exit.USAGE,
@@ -62,3 +60,11 @@ class StateDirectory:
                 next=f"quorate unit init {self.path} --unit TYPE:LOCATION",
             )
         private_files.directory(self.path)
+        beside = (self.device_key, self.tls_certificate, self.tls_key)
+        missing = [file.name for file in beside if not file.exists()]
+        if missing:
+            raise Trouble(
+                Exit.DAMAGED,
+                f"{', '.join(missing)} is missing from {self.path}; nothing was changed",
+                next="put your copy back",
+            )

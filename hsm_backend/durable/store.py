@@ -7,12 +7,19 @@ thread makes them (`hsm_backend.host.instance`).
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
+from hsm_backend.durable.database import (
+    SCHEMA,
+    check_format,
+    connect,
+    format_of,
+    transaction,
+    trouble,
+)
 from hsm_backend.durable.directory import StateDirectory
 from hsm_backend.durable.rows import MemoryRow, opened, sealed
 from hsm_backend.durable.sealed import DeviceKey
@@ -26,30 +33,10 @@ from protocol.schema import from_bytes, to_bytes
 from protocol.secrets import Secret
 from protocol.signing.statements import Signed
 from protocol.unit_identity import CertifiedUnit
-from protocol.violations import Violation
-from quorate.crash_points import crash_point
 from quorate.exits import Exit, Trouble
 from quorate.private_files import FILE_MODE
 
-_FORMAT = 1
-_SCHEMA = (
-    "CREATE TABLE vendor (root BLOB PRIMARY KEY, private BLOB NOT NULL) STRICT",
-    """CREATE TABLE units (
-        id BLOB PRIMARY KEY, certified BLOB NOT NULL, identity BLOB NOT NULL,
-        version INTEGER NOT NULL, memory BLOB NOT NULL) STRICT""",
-    """CREATE TABLE history (
-        unit BLOB NOT NULL REFERENCES units, version INTEGER NOT NULL, command BLOB,
-        entry BLOB NOT NULL, PRIMARY KEY (unit, version), UNIQUE (unit, command)) STRICT""",
-)
-_OPEN = (
-    "PRAGMA synchronous = FULL",
-    "PRAGMA foreign_keys = ON",
-    # What is replaced is overwritten with zeros: see `_forget`.
-    "PRAGMA secure_delete = ON",
-)
 _IDENTITY, _ROOT = "identity key", "vendor root key"
-_PRIMARY = 0xFF
-"""The part of SQLite's result code that says what kind it is (sqlite.org/rescode.html)."""
 
 
 @dataclass(frozen=True)
@@ -88,20 +75,19 @@ def create(
     units: Sequence[NewUnit],
 ) -> None:
     """Writes the first state of a host's units, in a directory that `check_free` let pass."""
-    with _trouble(directory.path, "no crypto unit was made"):
+    with trouble(directory.path, "no crypto unit was made"):
         os.close(os.open(directory.database, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
-        connection = _connect(directory.database)
+        connection = connect(directory.database)
     try:
-        with _trouble(directory.path, "no crypto unit was made"):
+        with trouble(directory.path, "no crypto unit was made"):
             connection.execute("PRAGMA journal_mode = WAL")
-        with _transaction(connection, directory.path, Write.MADE, "no crypto unit was made"):
-            for statement in _SCHEMA:
+        with transaction(connection, directory.path, Write.MADE, "no crypto unit was made"):
+            for statement in SCHEMA:
                 connection.execute(statement)
             private = device_key.seal(root_private, owner=root, column=_ROOT)
             connection.execute("INSERT INTO vendor VALUES (?, ?)", (root, private))
             for unit in units:
                 _insert(connection, device_key, unit)
-            connection.execute(f"PRAGMA user_version = {_FORMAT}")
     finally:
         connection.close()
 
@@ -110,10 +96,10 @@ def check_free(directory: StateDirectory) -> None:
     """Refused trouble when finished crypto units are in the directory."""
     if not directory.database.exists():
         return
-    with _trouble(directory.path, "nothing was changed"):
-        connection = _connect(directory.database)
+    with trouble(directory.path, "nothing was changed"):
+        connection = connect(directory.database)
         try:
-            if _format(connection) != 0:
+            if format_of(connection) != 0:
                 raise Trouble(
                     Exit.REFUSED,
                     f"there are crypto units in {directory.path} already; nothing was changed",
@@ -126,10 +112,10 @@ def check_free(directory: StateDirectory) -> None:
 def look(directory: StateDirectory) -> tuple[SeenUnit, ...]:
     """The units without their secrets; also while another process serves them."""
     directory.check()
-    with _trouble(directory.path, "nothing was changed"):
-        connection = _connect(directory.database)
+    with trouble(directory.path, "nothing was changed"):
+        connection = connect(directory.database)
         try:
-            _check_format(connection, directory.path)
+            check_format(connection, directory.path)
             connection.execute("BEGIN")
             rows = connection.execute(
                 "SELECT certified, memory, entry FROM units JOIN history"
@@ -161,11 +147,13 @@ class Store:
     def open(cls, directory: StateDirectory, device_key: DeviceKey) -> Self:
         """Opens what `create` wrote."""
         directory.check()
-        with _trouble(directory.path, "nothing was changed"):
-            connection = _connect(directory.database)
-            _check_format(connection, directory.path)
-            for statement in _OPEN:
-                connection.execute(statement)
+        with trouble(directory.path, "nothing was changed"):
+            connection = connect(directory.database)
+            try:
+                check_format(connection, directory.path)
+            except BaseException:
+                connection.close()
+                raise
         return cls(connection, device_key, directory)
 
     def close(self) -> None:
@@ -180,7 +168,7 @@ class Store:
 
     def units(self) -> tuple[KeptUnit, ...]:
         """All units, in the order in which they were made."""
-        with _trouble(self._place, "nothing was changed"):
+        with trouble(self._place, "nothing was changed"):
             rows = self._connection.execute(
                 "SELECT id, certified, identity, memory FROM units ORDER BY rowid"
             ).fetchall()
@@ -200,7 +188,7 @@ class Store:
         """
         untouched = "the crypto unit's state is as it was"
         row = to_bytes(sealed(step.memory, unit, self._device_key))
-        with _transaction(self._connection, self._place, write, untouched):
+        with transaction(self._connection, self._place, write, untouched):
             changed = self._connection.execute(
                 "UPDATE units SET version = ?, memory = ? WHERE id = ? AND version = ?",
                 (step.memory.version, row, unit, before.version),
@@ -214,7 +202,7 @@ class Store:
 
     def receipt(self, unit: UnitId, command: CommandId) -> Signed | None:
         """The receipt of a command that the unit has executed, in any life."""
-        with _trouble(self._place, "nothing was changed"):
+        with trouble(self._place, "nothing was changed"):
             row = self._connection.execute(
                 "SELECT entry FROM history WHERE unit = ? AND command = ?", (unit, command)
             ).fetchone()
@@ -224,7 +212,7 @@ class Store:
         """The entries with a higher version than `after`, as many as a page holds."""
         entries: list[Signed] = []
         size = 0
-        with _trouble(self._place, "nothing was changed"):
+        with trouble(self._place, "nothing was changed"):
             rows = self._connection.execute(
                 "SELECT entry FROM history WHERE unit = ? AND version > ? ORDER BY version LIMIT ?",
                 (unit, after, PAGE_ENTRIES + 1),
@@ -275,92 +263,4 @@ def _gives_up_a_key(before: Memory, after: Memory) -> bool:
     return any(
         held is not None and not any(held is one for one in kept)
         for held in (before.new_key, before.current_key)
-    )
-
-
-def _connect(database: Path) -> sqlite3.Connection:
-    # `mode=rw`: never makes one. Used by one thread at a time, though not always by the same.
-    return sqlite3.connect(
-        f"{database.absolute().as_uri()}?mode=rw",
-        uri=True,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-
-
-def _format(connection: sqlite3.Connection) -> int:
-    found: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    return found
-
-
-def _check_format(connection: sqlite3.Connection, place: Path) -> None:
-    found = _format(connection)
-    if found == 0:
-        raise Trouble(
-            Exit.USAGE,
-            f"the crypto units in {place} were never finished",
-            next=f"quorate unit init {place} --unit TYPE:LOCATION, again",
-        )
-    if found != _FORMAT:
-        raise Trouble(
-            Exit.USAGE,
-            f"the crypto units in {place} were written by another version of quorate",
-            expected=f"format {_FORMAT}",
-            found=f"format {found}",
-            next="run the version that wrote them",
-        )
-
-
-@contextmanager
-def _transaction(
-    connection: sqlite3.Connection, place: Path, write: Write, untouched: str
-) -> Iterator[None]:
-    with _trouble(place, untouched):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            crash_point(write.before_commit)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-    crash_point(write.after_commit)
-
-
-@contextmanager
-def _trouble(place: Path, untouched: str) -> Iterator[None]:
-    """Turns what the disk can't do into trouble. What only a mistake of ours can cause passes."""
-    try:
-        yield
-    except OSError as error:
-        raise _storage(place, error.strerror or str(error), untouched) from None
-    except Violation as violation:
-        raise _damaged(place, str(violation)) from None
-    except sqlite3.DatabaseError as error:
-        match getattr(error, "sqlite_errorcode", 0) & _PRIMARY:
-            case sqlite3.SQLITE_FULL:
-                raise _storage(place, "no space left", untouched) from None
-            case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN:
-                raise _storage(place, str(error), untouched) from None
-            case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-                raise _damaged(place, str(error)) from None
-            case _:
-                raise
-
-
-def _storage(place: Path, why: str, untouched: str) -> Trouble:
-    return Trouble(
-        Exit.STORAGE,
-        f"can't write in {place}: {why}; {untouched}",
-        next=f"make room or look at it: df -h {place}; ls -la {place}",
-    )
-
-
-def _damaged(place: Path, why: str) -> Trouble:
-    return Trouble(
-        Exit.DAMAGED,
-        f"units.db in {place} isn't as it was written; it was left as it is",
-        found=why,
-        next="put your copy of the whole directory back; agents notice if it is old",
     )

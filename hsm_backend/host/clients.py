@@ -51,9 +51,16 @@ def allowed_clients(directory: StateDirectory) -> Clients:
 def allow(directory: StateDirectory, files: Iterable[Path]) -> None:
     """Copies clients' certificates into the directory, each under its file's name."""
     private_files.directory(directory.clients)
-    for file in files:
+    copies = {file: directory.clients / f"{file.stem}.pem" for file in files}
+    if len(set(copies.values())) < len(copies):
+        raise Trouble(
+            Exit.USAGE,
+            "two clients' certificates have the same name; none was copied",
+            found=", ".join(map(str, copies)),
+            next="name each file after its client",
+        )
+    for file, copy in copies.items():
         text = read_certificate(file)
-        copy = directory.clients / f"{file.stem}.pem"
         private_files.write(copy, text.encode(), untouched=f"{file.name} wasn't copied")
 
 

@@ -1,26 +1,18 @@
 """The process that serves a state directory until it is told to end."""
 
 import asyncio
-import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-
-from aiohttp import web
+from collections.abc import Callable
 
 from hsm_backend.durable.directory import StateDirectory
-from hsm_backend.durable.lock import owned
 from hsm_backend.durable.sealed import load_device_key
 from hsm_backend.durable.store import Store
 from hsm_backend.host.api import application
 from hsm_backend.host.clients import Clients, allowed_clients
 from hsm_backend.host.instance import Clock, Host
-from quorate import logs, private_files, tls
-from quorate.exits import Exit, Trouble
+from quorate import logs, private_files, serving, state_lock, tls
+from quorate.exits import Trouble
 
 TICK_SECONDS = 3600
-HANDSHAKE_SECONDS = 10
-ENDING_SECONDS = 10
-"""How long requests may take to end after the process was told to."""
 
 
 async def serve(
@@ -37,55 +29,26 @@ async def serve(
     directory's `address` file. Port 0 takes any free one.
     """
     directory.check()
-    with owned(directory):
+    with state_lock.owned(directory.path, owner="quorate unit serve"):
         units = Host(Store.open(directory, load_device_key(directory)), clock=clock)
         try:
             clients = allowed_clients(directory)
-            async with _listening(directory, units, clients, host, port) as address:
-                private_files.write(
-                    directory.address, f"{address}\n".encode(), untouched="nothing was served"
-                )
+            context = tls.server_context(directory.tls_certificate, directory.tls_key)
+            clients.require(context)
+            told = asyncio.create_task(serving.told_to_end())
+            # Signals are heeded from its first step on; nobody is told "ready" before.
+            await asyncio.sleep(0)
+            app = application(units, clients)
+            async with serving.listening(app, host, port, context) as address:
+                line = f"{address}\n".encode()
+                private_files.write(directory.address, line, untouched="nothing was served")
                 ready(address, clients)
                 async with asyncio.TaskGroup() as group:
                     ticking = group.create_task(_tick_hourly(units))
-                    await _told_to_end()
+                    await told
                     ticking.cancel()
         finally:
             await units.close()
-
-
-@asynccontextmanager
-async def _listening(
-    directory: StateDirectory, units: Host, clients: Clients, host: str, port: int
-) -> AsyncIterator[str]:
-    context = tls.server_context(directory.tls_certificate, directory.tls_key)
-    clients.require(context)
-    runner = web.AppRunner(
-        application(units, clients), access_log=None, shutdown_timeout=ENDING_SECONDS
-    )
-    await runner.setup()
-    assert runner.server is not None, "an AppRunner has a server once it is set up"
-    try:
-        server = await asyncio.get_running_loop().create_server(
-            runner.server,
-            host,
-            port,
-            ssl=context,
-            ssl_handshake_timeout=HANDSHAKE_SECONDS,
-        )
-    except OSError as error:
-        await runner.cleanup()
-        raise Trouble(
-            Exit.USAGE,
-            f"can't listen on {host}:{port}: {error.strerror}",
-            next="choose another --host or --port",
-        ) from None
-    try:
-        found = server.sockets[0].getsockname()
-        yield f"[{found[0]}]:{found[1]}" if ":" in found[0] else f"{found[0]}:{found[1]}"
-    finally:
-        server.close()
-        await runner.cleanup()
 
 
 async def _tick_hourly(units: Host) -> None:
@@ -95,11 +58,3 @@ async def _tick_hourly(units: Host) -> None:
             await units.tick()
         except Trouble as trouble:
             logs.get("unit host").error("the clocks weren't written down", why=trouble.what)
-
-
-async def _told_to_end() -> None:
-    told = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
-    await told.wait()

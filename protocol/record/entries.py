@@ -35,6 +35,7 @@ class EntryKind(StrEnum):
     CONTRIBUTION = "contribution"
     REJECTION = "rejection"
     CANCELLATION = "cancellation"
+    PROCEED = "proceed"  # the word to run a request without the units that hold it
     EXECUTION = "execution"  # a unit's receipt
     REFUSAL = "refusal"  # a unit's signed refusal
     CHARTER = "charter"

@@ -20,10 +20,11 @@ _LONGEST = 4096
 
 
 class Invitation(Struct):
-    """Where the coordinator is and who it is, for whom the invitation is, and its token."""
+    """Where the coordinator is, its identity key and its log's, for whom this is, and the token."""
 
     url: Annotated[str, msgspec.Meta(min_length=8, max_length=200, pattern=r"\Ahttps://\S+\Z")]
     coordinator: IdentityKey
+    log: IdentityKey
     instance: InstanceName
     practice: bool
     person: PersonName

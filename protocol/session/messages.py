@@ -13,7 +13,7 @@ import msgspec
 from protocol.charter import Charter
 from protocol.claims import ProvenKey
 from protocol.commands.command import Approval, Contribution
-from protocol.displayable import PersonName
+from protocol.displayable import PersonName, Reason
 from protocol.identifiers import SKI, Digest, IdentityKey, Instant, Nonce, UnitId
 from protocol.record.tree import Path
 from protocol.refusals import Refusal
@@ -75,6 +75,26 @@ class Reject(Variant, tag="reject"):
     rejection: Signed
 
 
+class Cancel(Variant, tag="cancel"):
+    """Stops asking for a request that one filed oneself; `filing` is its filing's digest.
+
+    Copies that were signed before aren't recalled. The session proves who says it; nothing is
+    signed, because no agent or unit relies on it.
+    """
+
+    filing: Digest
+    reason: Reason
+
+
+class Proceed(Variant, tag="proceed"):
+    """Runs a request that one filed oneself without the units that hold it.
+
+    Those are out of reach, or their state has changed since it was signed for them.
+    """
+
+    filing: Digest
+
+
 class OfferKey(Variant, tag="offer-key"):
     """A signature key for the next version of the charter."""
 
@@ -100,7 +120,16 @@ class Accept(Variant, tag="accept"):
 
 
 Publication = (
-    FileRequest | Approve | Contribute | Reject | OfferKey | Announce | ProposeCharter | Accept
+    FileRequest
+    | Approve
+    | Contribute
+    | Reject
+    | Cancel
+    | Proceed
+    | OfferKey
+    | Announce
+    | ProposeCharter
+    | Accept
 )
 
 

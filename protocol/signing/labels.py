@@ -34,6 +34,7 @@ class Label(bytes, Enum):
     ANNOUNCEMENT = b"quorate announcement v1"
     HELLO = b"quorate hello v1"
     REPORT = b"quorate report v1"
+    INTRODUCTION = b"quorate introduction v1"
 
 
 def labelled(label: Label, value: Struct | bytes) -> bytes:

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from hsm_backend.unit import machine
-from protocol.charter import Charter
+from protocol.charter import Charter, Floor
 from protocol.commands.bodies import Body, LoadNewRegister
-from protocol.identifiers import Digest, Duration, IdentityKey, Instant, Nonce, UnitId
+from protocol.identifiers import Duration, Instant, Nonce, UnitId
 from protocol.record.checkpoints import Checkpoint, checkpoint_digest, log_origin, sign_checkpoint
 from protocol.record.tree import Frontier, Hash, NodeId, consistency_path, leaf_hash, root
-from protocol.refusals import Refusal
+from protocol.refusals import Refusal, Rule, refuse
 from protocol.request import (
     DEFAULT_VALIDITY,
     Filing,
@@ -24,6 +24,7 @@ from protocol.request import (
     Target,
     TargetProgress,
 )
+from protocol.sealing.contribution import vp_of
 from protocol.sealing.importer import ImporterKey
 from protocol.session.messages import (
     HISTORY_PAGE,
@@ -31,6 +32,7 @@ from protocol.session.messages import (
     Consistency,
     Contribute,
     HistoryPage,
+    Refused,
     RequestNews,
     States,
 )
@@ -87,9 +89,11 @@ class Log:
         )
         return sign_checkpoint(checkpoint, public_key=self.key.identity, sign=self.key.sign)
 
-    def consistency(self, size: int) -> Consistency:
+    def consistency(self, size: int) -> Consistency | Refused:
+        """What an honest coordinator answers."""
         if size > self.frontier.size:
-            return Consistency(ref=0, checkpoint=self.note(), proof=())
+            refusal = refuse(Rule.LOG_SHORTER, expected=f"at most {self.frontier.size}", found=size)
+            return Refused(ref=0, refusal=refusal)
         path = consistency_path(size, self.frontier.size, self.nodes.__getitem__)
         return Consistency(ref=0, checkpoint=self.note(), proof=path)
 
@@ -99,6 +103,11 @@ class World:
 
     def __init__(self, people: int = 3, units: int = 2) -> None:
         self.charter, self.people, self.units = instance(people, units)
+        if self.charter.alone:
+            floor = Floor(signatures=1, revocations=1, exit_people=1)
+            self.charter = self.charter.but(floor=floor)
+            for unit in self.units:
+                unit.charter = self.charter.digest
         self.now: Instant = NOON
         self.log = Log()
         self.out_of_reach: set[UnitId] = set()
@@ -253,9 +262,9 @@ class World:
         given = {one.unit: one.approval for one in sent.approvals}
         return self.each(
             news,
-            lambda one: one.but(approvals=(*one.approvals, given[one.unit]))
-            if one.unit in given
-            else one,
+            lambda one: (
+                one.but(approvals=(*one.approvals, given[one.unit])) if one.unit in given else one
+            ),
         )
 
     def with_parts(self, news: RequestNews, sent: Contribute) -> RequestNews:
@@ -263,9 +272,11 @@ class World:
         given = {one.unit: one.contribution for one in sent.contributions}
         return self.each(
             news,
-            lambda one: one.but(contributions=(*one.contributions, given[one.unit]))
-            if one.unit in given
-            else one,
+            lambda one: (
+                one.but(contributions=(*one.contributions, given[one.unit]))
+                if one.unit in given
+                else one
+            ),
         )
 
     def each(
@@ -310,11 +321,7 @@ class Desk:
         self.memory = Memory()
         self.witness: Witness = with_log(None, LOG.identity)
         self.ahead = Duration(0)
-        self.keys = tuple(
-            HeldKey(ski=key.ski, file=f"{who.name}.sig") for key in who.keys[:keys]
-        )
-        from protocol.sealing.contribution import vp_of
-
+        self.keys = tuple(HeldKey(ski=key.ski, file=f"{who.name}.sig") for key in who.keys[:keys])
         self.parts = tuple(
             HeldPart(vp=vp_of(value), name=name, file=f"{name}.part") for name, value in parts
         )
@@ -399,7 +406,9 @@ def world_with_desks(
 ) -> tuple[World, tuple[Desk, ...]]:
     """An instance whose charter all have accepted; out of imprint mode unless said."""
     world = World(people, units)
-    desks = tuple(Desk(world, who, parts=[(f"{who.name} part", who.part())]) for who in world.people)
+    desks = tuple(
+        Desk(world, who, parts=[(f"{who.name} part", who.part())]) for who in world.people
+    )
     for desk in desks:
         desk.accept(world.charter, others=world.people)
     if initialised:
@@ -407,12 +416,3 @@ def world_with_desks(
         for desk in desks:
             desk.look()
     return world, desks
-
-
-def identity_of(who: Custodian) -> IdentityKey:
-    return who.agent
-
-
-def digest_of(news: RequestNews) -> Digest:
-    assert news.request.opening is not None
-    return news.request.opening.digest

@@ -10,7 +10,6 @@ import pytest
 
 from protocol.commands.bodies import (
     KINDS,
-    AddAdministrator,
     Body,
     ClearCurrentRegister,
     ClearNewRegister,
@@ -196,14 +195,15 @@ def test_a_command_needs_so_many_signatures(
     assert len(receipt.approvals) == needed
 
 
+SEVERAL = [row for row in TABLE if row[3] is not None and row[3] > 1]
+
+
 @pytest.mark.parametrize(
-    ("make", "body", "needed"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
+    ("make", "body", "needed"), [row[1:] for row in SEVERAL], ids=[row[0] for row in SEVERAL]
 )
 def test_one_key_counts_once_however_often_it_signs(
-    make: MakeUnit, body: MakeBody | None, needed: int | None
+    make: MakeUnit, body: MakeBody | None, needed: int
 ) -> None:
-    if not needed or needed < 2:
-        return
     unit = make()
     refusal = unit.refuses(sent(unit, body, (ALICE,) * (needed + 1)))
     assert refusal.rule is Rule.TOO_FEW_SIGNATURES

@@ -1,8 +1,6 @@
 """The durable unit: what is written is what is read; secrets only sealed; one process at a time."""
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -10,7 +8,6 @@ from threading import Event
 import pytest
 
 from hsm_backend.durable.directory import StateDirectory
-from hsm_backend.durable.lock import owned
 from hsm_backend.durable.sealed import DeviceKey, load_device_key, make_device_key
 from hsm_backend.durable.steps import Write
 from hsm_backend.durable.store import Store, check_free, look
@@ -403,19 +400,3 @@ def test_nobody_goes_on_from_a_state_that_is_not_the_stored_one(store: Store):
     stale = unit.memory.but(version=StateVersion(7))
     with pytest.raises(AssertionError):
         store.commit(Write.CLOCK, unit.certified.opened().unit, stale, Step(stale, ()))
-
-
-def test_one_process_owns_a_directory(directory: StateDirectory):
-    other = (
-        "from pathlib import Path; from hsm_backend.durable.directory import StateDirectory;"
-        "from hsm_backend.durable.lock import owned;"
-        f"owned(StateDirectory(Path({str(directory.path)!r}))).__enter__()"
-    )
-    with owned(directory):
-        done = subprocess.run([sys.executable, "-c", other], capture_output=True, check=False)
-        assert b"another process owns" in done.stderr
-        with pytest.raises(Trouble) as trouble, owned(directory):
-            pass
-        assert trouble.value.exit is Exit.REFUSED
-    with owned(directory):
-        pass

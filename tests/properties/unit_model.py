@@ -8,14 +8,13 @@ and bytes, and imports nothing of ours, so that it can't share a mistake with th
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 MINUTE = 60_000
 WEEK = 7 * 24 * 60 * MINUTE
-PRINTABLE = frozenset(
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:=?"
-)
-CUSTODIAN = VP = bytes
+PRINTABLE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 '()+,-./:=?")
+VP: TypeAlias = bytes
+CUSTODIAN: TypeAlias = bytes
 
 NOT_IN_IMPRINT_MODE = {
     "load-new-register",
@@ -40,6 +39,46 @@ SIGNATURE_THRESHOLD = {
     "set-control-point",
     "set-attribute",
 }
+
+RULES = frozenset(
+    {
+        "ADMINISTRATOR_EXISTS",
+        "ADMINISTRATOR_KEY",
+        "ADMINISTRATOR_NAME",
+        "ATTRIBUTE_UNKNOWN",
+        "CONTROL_POINT_UNKNOWN",
+        "IMPORTER_KEY_UNKNOWN",
+        "IMPRINT_MODE",
+        "NEW_REGISTER_NOT_COMMITTED",
+        "NEW_REGISTER_NOT_EMPTY",
+        "NEW_REGISTER_NOT_UNCOMMITTED",
+        "NOT_YET_VALID",
+        "NO_SUCH_ADMINISTRATOR",
+        "PART_AUTHOR",
+        "PART_COUNT",
+        "PART_MISMATCH",
+        "PART_MISSING",
+        "PART_TWICE",
+        "PART_UNREADABLE",
+        "REGISTER_EMPTY",
+        "REMOVAL_LEAVES_THRESHOLD",
+        "REVOCATION_ABOVE_ADMINISTRATORS",
+        "REVOCATION_THRESHOLD_RANGE",
+        "SAME_KEY_AGAIN",
+        "SIGNATURE_INVALID",
+        "SIGNATURE_THRESHOLD_RANGE",
+        "SIGNER_UNKNOWN",
+        "STATE_CHANGED",
+        "THRESHOLD_ABOVE_ADMINISTRATORS",
+        "TOO_FEW_SIGNATURES",
+        "TOO_MANY_ADMINISTRATORS",
+        "VALID_TOO_LONG",
+        "VP_MISMATCH",
+        "WRONG_INCARNATION",
+        "WRONG_UNIT",
+    }
+)
+"""Every rule that a unit can refuse by."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +141,7 @@ class UnitModel:
         """The unit's clock never runs backwards."""
         return max(now, self.clock)
 
-    # --- what is asked of every command ------------------------------------------------------------
+    # --- what is asked of every command -----------------------------------------------------------
 
     def objections(self, ask: Ask, now: int) -> set[str]:
         """Every rule that the command breaks. None, and it runs."""
@@ -162,7 +201,7 @@ class UnitModel:
             return max(self.signatures, self.revocations)
         return self.signatures
 
-    # --- what each kind asks -----------------------------------------------------------------------
+    # --- what each kind asks ----------------------------------------------------------------------
 
     def _of_its_kind(self, ask: Ask) -> set[str]:
         check: Callable[[Ask], set[str]] | None = getattr(
@@ -273,7 +312,7 @@ class UnitModel:
     def _set_attribute(ask: Ask) -> set[str]:
         return set() if ask.want["attribute"] == "zeroize-one" else {"ATTRIBUTE_UNKNOWN"}
 
-    # --- what changes ------------------------------------------------------------------------------
+    # --- what changes -----------------------------------------------------------------------------
 
     def make_importer(self, request: bytes) -> None:
         """An importer key for a request; of more than sixteen the oldest goes."""
@@ -322,7 +361,7 @@ class UnitModel:
         self.begin_life(fresh_life)
 
     def begin_life(self, fresh_life: bytes) -> None:
-        """Everything is reset but the clock; the birth is an entry of the history like any other."""
+        """Everything is reset but the clock; a birth is an entry of the history like any other."""
         fresh = UnitModel(self.unit, (self.life[0] + 1, fresh_life), self.clock)
         fresh.version, fresh.ran = self.version + 1, self.ran
         self.__dict__.update(fresh.__dict__)

@@ -37,6 +37,15 @@ def test_the_mode_is_private_whatever_the_umask_is(tmp_path: Path):
     assert _mode(tmp_path / "a") == _mode(tmp_path / "a" / "b") == 0o700
 
 
+def test_a_file_for_others_is_theirs_whatever_the_umask_is(tmp_path: Path):
+    before = os.umask(0o077)
+    try:
+        private_files.create(tmp_path / "certificate", b"", untouched=KEPT, mode=0o644)
+    finally:
+        os.umask(before)
+    assert _mode(tmp_path / "certificate") == 0o644
+
+
 def test_create_never_replaces(tmp_path: Path):
     path = tmp_path / "bob.sig"
     private_files.create(path, b"first", untouched=KEPT)

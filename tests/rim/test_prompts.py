@@ -155,7 +155,9 @@ def test_a_systemd_credential_gives_passwords(tmp_path: Path, monkeypatch: pytes
         source.passwords(Streams().console)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     assert source.passwords(Streams().console).ask("?").reveal() == b"secret"
-    for outside in ("../alice", ".", "bob"):
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "alice").write_bytes(b"other")
+    for outside in ("../alice", ".", "bob", "below/alice"):
         with pytest.raises(Trouble, match=r"^--password-credential"):
             PasswordSource(credential=outside).passwords(Streams().console)
 

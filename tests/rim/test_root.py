@@ -14,6 +14,7 @@ from quorate import root
 from quorate.commands import Command, Group, pass_console
 from quorate.console import Console
 from quorate.exits import Exit, Trouble
+from quorate.unavailable import Unavailable
 from quorate.version import VERSION
 from tests.architecture.checkout import ROOT
 
@@ -44,6 +45,8 @@ def fail(how: str) -> None:
     match how:
         case "trouble":
             raise Trouble(Exit.EXPOSED, "others can read it")
+        case "unavailable":
+            raise Unavailable("quorate.example:7443 refuses connections")
         case "violation":
             raise Violation("3 bytes where 2 are allowed")
         case "keyboard":
@@ -107,6 +110,12 @@ def test_nothing_asked_is_answered_with_help(run: Run):
     assert code == 2
     assert out.startswith("Usage: quorate group COMMAND ...\n")
     assert err.startswith("usage (2): no command was given\n")
+
+
+def test_who_is_out_of_reach_may_be_asked_again(run: Run):
+    code, _, err = run("group", "fail", "unavailable")
+    assert code == 7
+    assert err.startswith("unreachable (7): quorate.example:7443 refuses connections\n")
 
 
 def test_a_violation_is_no_mistake_of_ours(run: Run):

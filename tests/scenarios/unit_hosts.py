@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hsm_backend.client.certificate import write_client_certificate
 from hsm_backend.client.host_client import HostClient
 from quorate import clock, tls
 
@@ -42,7 +41,7 @@ class Client:
     def make(cls, directory: Path, name: str) -> "Client":
         """Makes NAME.pem and NAME.key in `directory`."""
         made = cls(certificate=directory / f"{name}.pem", key=directory / f"{name}.key")
-        write_client_certificate(made.certificate, made.key, name, at=clock.now())
+        tls.write_certificate(made.certificate, made.key, [name], at=clock.now())
         return made
 
 

@@ -1,0 +1,330 @@
+"""`quorate agent`: a custodian's own signer agent, and what they see and press."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from protocol.displayable import Reason
+from quorate import logs, times
+from quorate.commands import Group, pass_console
+from quorate.console import Console
+from quorate.exits import Exit, Json, Trouble
+from quorate.prompts import PasswordSource, password_options
+from signer_agent.cli.place import agent_option
+from signer_agent.client.agent_client import AgentClient
+from signer_agent.directory import AgentDirectory, usual_directory
+
+_FILE = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
+_id = click.argument("number", type=click.IntRange(min=1), metavar="ID")
+
+
+@click.group(cls=Group)
+def agent() -> None:
+    """A custodian's own signer agent: what waits, what it would do, approve, reject."""
+
+
+@agent.command()
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False), required=False)
+@click.option(
+    "--invitation-file",
+    type=_FILE,
+    required=True,
+    help="the line from the coordinator's people; - reads it from stdin",
+)
+@pass_console
+def init(console: Console, directory: Path | None, invitation_file: Path) -> None:
+    """Makes an agent in DIRECTORY from an invitation: an identity key and settings.
+
+    The invitation is a secret that works once; it is never given on the command line.
+    """
+    from protocol.session.invitation import read_invitation
+    from protocol.violations import Violation
+    from quorate import clock
+    from signer_agent.setup.init import make_agent
+
+    with click.open_file(str(invitation_file)) as file:
+        text = file.read(8192)
+    try:
+        invitation = read_invitation(text)
+    except Violation as violation:
+        raise Trouble(
+            Exit.DAMAGED, f"that is no invitation: {violation}", next="copy the whole line"
+        ) from None
+    place = directory or usual_directory()
+    identity = make_agent(place, invitation, at=clock.now())
+    console.practice = invitation.practice or None
+    console.say(f"✓ agent of {invitation.person} for {invitation.instance} made in {place}")
+    console.say(f"  Identity key  {identity.key.hex()}")
+    console.say(f"Next: quorate agent run {place}")
+    console.object(
+        {
+            "directory": str(place),
+            "person": invitation.person,
+            "instance": invitation.instance,
+            "agent": identity.key.hex(),
+        }
+    )
+
+
+@agent.command()
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False), required=False)
+@click.option("--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True)
+@click.option("--log-file", type=_FILE, metavar="FILE", help="instead of stderr")
+@pass_console
+async def run(
+    console: Console, directory: Path | None, log_level: str, log_file: Path | None
+) -> None:
+    """Runs the agent: it stays connected and waits for you. Prints `ready` once it answers.
+
+    It ends on SIGTERM or Ctrl-C; nothing is lost by that.
+    """
+    from signer_agent.daemon import run as daemon
+
+    place = AgentDirectory(directory or usual_directory())
+    settings = place.read()
+    logs.set_up(f"agent {settings.person}", level=log_level, file=log_file)
+
+    def ready() -> None:
+        console.say(f"ready {place.socket}")
+
+    await daemon.run(place, ready=ready)
+    console.object({"ended": True})
+
+
+@agent.command()
+@agent_option
+@pass_console
+async def pending(console: Console, client: AgentClient) -> None:
+    """What waits, and what of it for you."""
+    from quorate import clock
+    from signer_agent.cli.screens import wanted
+    from signer_agent.local.messages import (
+        GetRequests,
+        GetStatus,
+        Requests,
+        Shown,
+        ShowRequest,
+        Status,
+    )
+
+    status = await client.ask(GetStatus(), Status)
+    console.practice = status.practice or None
+    now = clock.now()
+    rows: list[tuple[str, ...]] = []
+    objects: list[Json] = []
+    known = await client.ask(GetRequests(), Requests)
+    for request in (one for one in known.requests if not one.ended):
+        try:
+            screen = (await client.ask(ShowRequest(number=request.id), Shown)).screen
+            what, asked = screen.title, wanted(screen)
+            have = f"{screen.have} of {screen.needed} signatures"
+            until = times.in_table(screen.not_after)
+        except Trouble as trouble:
+            what, asked = trouble.what, "look at it"
+            have, until = request.state.value, ""
+        rows.append((str(request.id), what, asked, have, until))
+        objects.append({"id": request.id, "what": what, "wanted": asked, "have": have})
+    line = f"{status.instance} · {'connected' if status.connected else 'NOT connected'}"
+    line += f" · charter version {status.charter or 'none'}"
+    console.say(f"{line} · log followed to entry {status.log_size}")
+    if rows:
+        headers = ("ID", "WHAT", "WANTED OF YOU", "HAVE", f"UNTIL ({times.zone_header(now)})")
+        console.table(headers, rows)
+        console.say(f"Next: quorate agent show {rows[0][0]}")
+    else:
+        console.say("Nothing waits.")
+    console.object({"instance": status.instance, "connected": status.connected, "pending": objects})
+
+
+@agent.command()
+@_id
+@agent_option
+@pass_console
+async def show(console: Console, number: int, client: AgentClient) -> None:
+    """What request ID would change, on which units, and what it wants of you."""
+    from protocol.schema import to_plain
+    from signer_agent.cli import giving
+
+    screen = await giving.show(client, console, number)
+    if screen.keys or screen.part_wanted is not None:
+        console.say(f"Next: quorate agent approve {number}")
+    console.object({"screen": _hex(to_plain(screen))})
+
+
+@agent.command()
+@_id
+@click.option("--only", type=click.Choice(["part", "signature"]), help="give just one now")
+@click.option("--wait", is_flag=True, help="stay until the request ends")
+@click.option("--timeout", type=float, metavar="S", help="with --wait: then exit 6, waiting")
+@password_options
+@agent_option
+@pass_console
+async def approve(
+    console: Console,
+    number: int,
+    only: str | None,
+    wait: bool,
+    timeout: float | None,
+    password_source: PasswordSource,
+    client: AgentClient,
+) -> None:
+    """Gives what request ID wants of you: your signature, your key part, or both.
+
+    First shows what would change, as `agent show ID`; then asks for each file's password. An empty
+    password gives nothing. A signature can't be taken back: signed copies can still run until the
+    time shown, or until the unit runs something else.
+    """
+    from signer_agent.cli import giving, waiting
+
+    screen = await giving.show(client, console, number)
+    chosen = giving.Only(signature=only != "part", part=only != "signature")
+    given = await giving.give(client, console, screen, password_source, chosen)
+    if given is None:
+        raise Trouble(
+            Exit.REFUSED,
+            "nothing was given: the password was empty",
+            next=f"quorate agent approve {number}, or reject it",
+        )
+    if given.sealed_units:
+        console.say(f"✓ sealed for {given.sealed_units} units, stored by the coordinator")
+    if given.signed_units:
+        console.say(f"✓ signed for {given.signed_units} units, stored by the coordinator")
+    gave = {"signed_units": given.signed_units, "sealed_units": given.sealed_units}
+    if not wait:
+        console.object({"request": number, **gave})
+        return
+    people = await waiting.People.known(client)
+    results = await waiting.wait(client, console, number, timeout=timeout)
+    waiting.conclude(console, results, people, **gave)
+
+
+@agent.command()
+@_id
+@click.option("--reason", required=True, metavar="TEXT", help="everybody sees it")
+@agent_option
+@pass_console
+async def reject(console: Console, number: int, reason: str, client: AgentClient) -> None:
+    """Says No to request ID, with a reason. While it is open you may still approve it."""
+    from signer_agent.local.messages import Ok, RejectRequest
+
+    await client.ask(RejectRequest(number=number, reason=Reason(reason)), Ok)
+    console.say("✓ rejected, signed, stored. The others see your reason; it is in the log.")
+    console.object({"request": number, "rejected": True})
+
+
+@agent.command()
+@click.argument("number", type=click.IntRange(min=1), metavar="[ID]", required=False)
+@click.option("--timeout", type=float, metavar="S", help="then exit 6, waiting")
+@agent_option
+@pass_console
+async def watch(
+    console: Console, number: int | None, timeout: float | None, client: AgentClient
+) -> None:
+    """Follows request ID until it ends, or everything until Ctrl-C."""
+    from signer_agent.cli import waiting
+
+    people = await waiting.People.known(client)
+    if number is not None:
+        results = await waiting.wait(client, console, number, timeout=timeout)
+        waiting.conclude(console, results, people)
+        return
+    told: dict[int, str] = {}
+    async for news in client.watch(None):
+        for request in news.requests:
+            line = f"{request.id}  {request.state.value}  {people.progress(request)}"
+            if told.get(request.id) != line:
+                console.progress(line)
+                told[request.id] = line
+
+
+@agent.command()
+@agent_option
+@pass_console
+async def status(console: Console, client: AgentClient) -> None:
+    """How your agent is: connected, what it follows, your key files."""
+    from quorate import clock
+    from signer_agent.keys import part_files, signature_files
+    from signer_agent.local.messages import GetStatus, Status
+
+    found = await client.ask(GetStatus(), Status)
+    console.practice = found.practice or None
+    since = times.moment(found.since, now=clock.now())
+    state = "connected to" if found.connected else "NOT connected to"
+    why = "" if found.connected else f": {found.why}"
+    console.say(f"agent    of {found.person}; {state} {found.url} since {since}{why}")
+    console.say(f"charter  version {found.charter or 'none in force'}; log to {found.log_size}")
+    waits = ", ".join(str(one) for one in found.waiting) or "none"
+    console.say(f"open     requests {waits}")
+    directory = client.directory.keys
+    for key in signature_files.list_in(directory).usable:
+        console.say(f"keys     {key.path.name}  SKI {key.ski.hex()[:8]}…  mode 0600 ✓")
+    for part in part_files.list_in(directory).usable:
+        console.say(f'parts    "{part.name}"  VP {part.vp.hex()[:8]}…  mode 0600 ✓')
+    if found.alarm is not None:
+        raise found.alarm.trouble()
+    console.object(
+        {
+            "person": found.person,
+            "instance": found.instance,
+            "agent": found.agent.hex(),
+            "connected": found.connected,
+            "charter": found.charter,
+            "accepted": found.accepted,
+            "open": list(found.waiting),
+            "log_size": found.log_size,
+        }
+    )
+
+
+@agent.command()
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+@agent_option
+@pass_console
+async def report(console: Console, directory: Path, client: AgentClient) -> None:
+    """Makes a ceremony report in DIRECTORY: report.json, and charter.json as you accepted it.
+
+    Your agent gathers log, histories and states, and checks every one before anything is written.
+    """
+    from protocol.charter import Chain
+    from protocol.files.charter_file import write_charter_file
+    from protocol.report.file import make_report
+    from protocol.report.proof import ReportFails
+    from quorate import private_files
+    from signer_agent.local.messages import Gathered, GatherReport
+
+    gathered = await client.ask(GatherReport(), Gathered)
+    chain = Chain(gathered.charters)
+    try:
+        made = make_report(gathered.evidence, chain.newest)
+    except ReportFails as fails:
+        raise Trouble(
+            Exit.ALARM,
+            "what the coordinator gave doesn't prove what happened; no report was written",
+            also={"element": fails.element},
+            expected=fails.expected,
+            found=fails.found,
+            next="call the others, and the people who run the coordinator",
+        ) from None
+    directory.mkdir(parents=True, exist_ok=True)
+    paths = {"report": directory / "report.json", "charter": directory / "charter.json"}
+    untouched = "no report was written"
+    private_files.write(paths["report"], made.data, untouched=untouched, mode=0o644)
+    private_files.write(
+        paths["charter"], write_charter_file(chain), untouched=untouched, mode=0o644
+    )
+    console.practice = made.summary["practice"] or None
+    console.say(f"✓ {paths['report']} written and verified against {paths['charter'].name}")
+    console.object({name: str(path) for name, path in paths.items()})
+
+
+def _hex(plain: Any) -> Any:
+    match plain:
+        case bytes():
+            return plain.hex()
+        case dict():
+            return {key: _hex(value) for key, value in plain.items()}
+        case list() | tuple():
+            return [_hex(value) for value in plain]
+        case _:
+            return plain

@@ -1,0 +1,220 @@
+"""Master key registers of the selected units: shown, loaded, committed, made current, cleared."""
+
+from collections.abc import Sequence
+
+import click
+
+from protocol.commands.bodies import (
+    ClearNewRegister,
+    CommitNewRegister,
+    LoadNewRegister,
+    NamedPart,
+    SetImmediate,
+)
+from protocol.identifiers import VP, grouped
+from protocol.request import Announcement
+from protocol.unit_state import Register, RegisterState
+from quorate.commands import Command, pass_console
+from quorate.console import Console
+from quorate.exits import Exit, Json, Trouble
+from quorate.prompts import PasswordSource, answer, confirmed
+from signer_agent.cli.place import agent_option
+from signer_agent.cli.tke.filing import Manner, file_all, filing_options
+from signer_agent.cli.tke.selection import targets
+from signer_agent.client.agent_client import AgentClient
+from signer_agent.local.messages import Charters, GetCharters, UnitNow
+
+Rows = Sequence[tuple[int, UnitNow]]
+
+
+@click.command(cls=Command)
+@agent_option
+@pass_console
+async def cryptounit_mk(console: Console, client: AgentClient) -> None:
+    """The master key registers of the selected units."""
+    rows = await targets(client)
+    table = []
+    for name in ("NEW", "CURRENT"):
+        groups: dict[tuple[str, str], list[int]] = {}
+        for number, one in rows:
+            register = _register(one, name)
+            state = "unknown" if register is None else register.state.value
+            vp = "-" if register is None or register.vp is None else register.vp.hex()
+            groups.setdefault((state, vp), []).append(number)
+        table += [
+            (" ".join(map(str, numbers)), name, state, vp)
+            for (state, vp), numbers in groups.items()
+        ]
+    console.table(("CRYPTO UNIT NUM", "REGISTER", "STATE", "VERIFICATION PATTERN"), table)
+    console.object({"units": [_unit(one) for _, one in rows]})
+
+
+@click.command(cls=Command)
+@click.option("--part", "names", multiple=True, metavar="VP", help="a part's VP, or how it begins")
+@filing_options
+@agent_option
+@pass_console
+async def cryptounit_mk_load(
+    console: Console,
+    names: Sequence[str],
+    manner: Manner,
+    password_source: PasswordSource,
+    client: AgentClient,
+) -> None:
+    """Loads the new register of the selected units from two or three announced key parts."""
+    rows = await targets(client)
+    known = await client.ask(GetCharters(), Charters)
+    parts = sorted(known.parts, key=lambda part: part.at)
+    if not names:
+        console.table(
+            ("KEYNUM", "DESCRIPTION", "VERIFICATION PATTERN", "CUSTODIAN"),
+            [
+                (str(number), part.description, part.vp.hex(), _custodian(part, known))
+                for number, part in enumerate(parts, start=1)
+            ],
+        )
+        question = "Key parts to load, two or three numbers:"
+        words = answer(console, question, instead="--part VP, once for each").split()
+        chosen = [_numbered(parts, word) for word in words]
+    else:
+        chosen = [_named(parts, name) for name in names]
+    body = LoadNewRegister(
+        parts=tuple(NamedPart(vp=part.vp, custodian=part.custodian) for part in chosen)
+    )
+    await file_all(client, console, [body], rows, manner, password_source)
+
+
+@click.command(cls=Command)
+@filing_options
+@agent_option
+@pass_console
+async def cryptounit_mk_commit(
+    console: Console, manner: Manner, password_source: PasswordSource, client: AgentClient
+) -> None:
+    """Commits the key in the new register of the selected units."""
+    rows = await targets(client)
+    body = CommitNewRegister(vp=_one_vp(rows, "NEW"))
+    await file_all(client, console, [body], rows, manner, password_source)
+
+
+@click.command(cls=Command)
+@click.option("--yes", is_flag=True, help="for scripts; holds only while key storage is empty")
+@filing_options
+@agent_option
+@pass_console
+async def cryptounit_mk_setimm(
+    console: Console,
+    yes: bool,
+    manner: Manner,
+    password_source: PasswordSource,
+    client: AgentClient,
+) -> None:
+    """Makes the committed key current at once; re-enciphers nothing."""
+    rows = await targets(client)
+    vp = _one_vp(rows, "NEW")
+    states = {_register_state(one, "CURRENT") for _, one in rows}
+    console.say("! This makes the new master key current at once and re-enciphers nothing.")
+    console.say("  Right  for a first initialisation, or to load the same master key again.")
+    console.say("  Wrong  when keys exist under another master key: none could be opened.")
+    console.say(f"  Here   current register {' or '.join(sorted(states))} on {len(rows)} units.")
+    question = "Accept the new master key?"
+    if not yes and not confirmed(console, question, instead="--yes"):
+        raise Trouble(Exit.REFUSED, "nothing was filed", next="nothing")
+    await file_all(client, console, [SetImmediate(vp=vp)], rows, manner, password_source)
+
+
+@click.command(cls=Command)
+@filing_options
+@agent_option
+@pass_console
+async def cryptounit_mk_clrnew(
+    console: Console, manner: Manner, password_source: PasswordSource, client: AgentClient
+) -> None:
+    """Clears the new register of the selected units."""
+    rows = await targets(client)
+    body = ClearNewRegister(vp=_one_vp(rows, "NEW"))
+    await file_all(client, console, [body], rows, manner, password_source)
+
+
+def _register(one: UnitNow, name: str) -> Register | None:
+    if one.state is None:
+        return None
+    return one.state.new if name == "NEW" else one.state.current
+
+
+def _register_state(one: UnitNow, name: str) -> str:
+    register = _register(one, name)
+    return "unknown" if register is None else register.state.value
+
+
+def _one_vp(rows: Rows, name: str) -> VP:
+    """The key that this register holds on all selected units; refused trouble otherwise."""
+    registers = {register for _, one in rows if (register := _register(one, name)) is not None}
+    held = {register.vp for register in registers if register.vp is not None}
+    if len(held) == 1 and all(register.vp is not None for register in registers):
+        return next(iter(held))
+    texts = sorted(
+        register.state.value if register.vp is None else grouped(register.vp)
+        for register in registers
+    )
+    expected = f"one key, the same in the {name.lower()} register of all"
+    empty = all(register.state is RegisterState.EMPTY for register in registers)
+    raise Trouble(
+        Exit.REFUSED,
+        f"the {name.lower()} registers of the selected units hold no common key; nothing was filed",
+        expected=expected,
+        found="; ".join(texts) or "unknown",
+        next=f"quorate tke cryptounit-mk{'-load' if empty else ''}",
+        rule="VP_MISMATCH",
+    )
+
+
+def _custodian(part: Announcement, known: Charters) -> str:
+    for line in reversed(known.versions):
+        person = line.charter.custodian(part.custodian)
+        if person is not None:
+            return person.name
+    return "nobody in the charter"
+
+
+def _numbered(parts: Sequence[Announcement], word: str) -> Announcement:
+    if word.isdecimal() and 1 <= int(word) <= len(parts):
+        return parts[int(word) - 1]
+    raise _no_part(parts, word)
+
+
+def _named(parts: Sequence[Announcement], name: str) -> Announcement:
+    found = [part for part in parts if part.vp.hex().startswith(name.lower())]
+    if len(found) == 1:
+        return found[0]
+    raise _no_part(parts, name)
+
+
+def _no_part(parts: Sequence[Announcement], found: str) -> Trouble:
+    return Trouble(
+        Exit.REFUSED,
+        "that isn't one announced key part; nothing was filed",
+        expected=", ".join(part.vp.hex()[:8] for part in parts) or "an announced part",
+        found=found,
+        next="its custodian announces it by making it: quorate tke mk-add",
+        rule="PART_NOT_WANTED",
+    )
+
+
+def _unit(one: UnitNow) -> Json:
+    def shown(register: Register | None) -> Json:
+        if register is None:
+            return None
+        return {
+            "state": register.state.value,
+            "vp": None if register.vp is None else register.vp.hex(),
+        }
+
+    return {
+        "id": one.unit.unit.hex(),
+        "type": one.unit.type.value,
+        "location": one.unit.location,
+        "new": shown(_register(one, "NEW")),
+        "current": shown(_register(one, "CURRENT")),
+        "in_reach": one.fresh,
+    }

@@ -1,0 +1,185 @@
+"""Choosing crypto units, and comparing them."""
+
+from collections.abc import Callable, Sequence
+
+import click
+
+from protocol.identifiers import UnitId, short
+from protocol.unit_state import CONTROL_POINT_NAMES, Register, UnitState
+from quorate.commands import Command, pass_console
+from quorate.console import Console
+from quorate.exits import Exit, Json, Trouble
+from quorate.prompts import answer
+from signer_agent.cli.place import agent_option
+from signer_agent.cli.tke.selection import numbered, select, selected, targets
+from signer_agent.client.agent_client import AgentClient
+from signer_agent.local.messages import UnitNow, Units
+
+_all = click.option("--all", "everything", is_flag=True, help="all units of the instance")
+_numbers = click.argument("numbers", nargs=-1, type=click.IntRange(min=1))
+
+
+def _table(
+    console: Console, units: Units, rows: Sequence[tuple[int, UnitNow]], chosen: set[UnitId]
+) -> None:
+    console.say(f"SERVICE INSTANCE: {units.instance}")
+    console.table(
+        ("CRYPTO UNIT NUM", "SELECTED", "TYPE", "LOCATION"),
+        [
+            (
+                str(number),
+                str(one.unit.unit in chosen).lower(),
+                one.unit.type.value.upper(),
+                one.unit.location,
+            )
+            for number, one in rows
+        ],
+    )
+
+
+def _objects(rows: Sequence[tuple[int, UnitNow]], chosen: set[UnitId]) -> list[Json]:
+    return [
+        {
+            "number": number,
+            "id": one.unit.unit.hex(),
+            "selected": one.unit.unit in chosen,
+            "type": one.unit.type.value,
+            "location": one.unit.location,
+            "in_reach": one.fresh,
+            "problem": one.problem,
+        }
+        for number, one in rows
+    ]
+
+
+@click.command(cls=Command)
+@agent_option
+@pass_console
+async def cryptounits(console: Console, client: AgentClient) -> None:
+    """Lists the service instance's crypto units, and which are selected."""
+    units, rows = await numbered(client)
+    chosen = selected(client)
+    _table(console, units, rows, chosen)
+    console.object({"instance": units.instance, "units": _objects(rows, chosen)})
+
+
+@click.command(cls=Command)
+@_numbers
+@_all
+@agent_option
+@pass_console
+async def cryptounit_add(
+    console: Console, numbers: Sequence[int], everything: bool, client: AgentClient
+) -> None:
+    """Adds crypto units to the selection that later commands target."""
+    await _change(console, client, numbers, everything, add=True)
+
+
+@click.command(cls=Command)
+@_numbers
+@_all
+@agent_option
+@pass_console
+async def cryptounit_rm(
+    console: Console, numbers: Sequence[int], everything: bool, client: AgentClient
+) -> None:
+    """Removes crypto units from the selection."""
+    await _change(console, client, numbers, everything, add=False)
+
+
+async def _change(
+    console: Console, client: AgentClient, numbers: Sequence[int], everything: bool, *, add: bool
+) -> None:
+    units, rows = await numbered(client)
+    chosen = selected(client)
+    if not numbers and not everything:
+        _table(console, units, rows, chosen)
+        verb = "add" if add else "remove"
+        question = f"Crypto unit numbers to {verb}, blanks between (Enter: none):"
+        numbers = _parsed(answer(console, question, instead="the numbers, or --all"))
+    known = dict(rows)
+    strange = [number for number in numbers if number not in known]
+    if strange:
+        raise Trouble(
+            Exit.REFUSED,
+            "there is no such crypto unit; the selection is as it was",
+            expected=f"1 to {len(rows)}",
+            found=", ".join(map(str, strange)),
+            next="quorate tke cryptounits",
+        )
+    named = {one.unit.unit for number, one in rows if everything or number in numbers}
+    chosen = chosen | named if add else chosen - named
+    select(client, chosen)
+    have = sum(one.unit.unit in chosen for _, one in rows)
+    console.say(f"✓ selected: {have} of the {len(rows)} units of {units.instance}")
+    left = [str(one.unit) for _, one in rows if one.unit.unit not in chosen]
+    if left and have:
+        console.say(f"! left out: {', '.join(left)}. Units of an instance are kept the same.")
+    console.object({"instance": units.instance, "units": _objects(rows, chosen)})
+
+
+def _parsed(text: str) -> list[int]:
+    try:
+        return [int(word) for word in text.split()]
+    except ValueError:
+        raise Trouble(Exit.USAGE, "numbers with blanks between were expected", found=text) from None
+
+
+@click.command(cls=Command)
+@agent_option
+@pass_console
+async def cryptounit_compare(console: Console, client: AgentClient) -> None:
+    """Compares the selected units: administrators, thresholds, registers, control points."""
+    rows = await targets(client)
+    lost = [one for _, one in rows if one.state is None]
+    states = [(number, one.state) for number, one in rows if one.state is not None]
+    sections: list[tuple[str, Callable[[UnitState], str]]] = [
+        ("ADMINISTRATORS", _administrators),
+        ("THRESHOLDS", lambda s: f"{s.signature_threshold} / {s.revocation_threshold}"),
+        (
+            "MASTER KEY REGISTERS",
+            lambda s: f"new {_register(s.new)}, current {_register(s.current)}",
+        ),
+        ("CONTROL POINTS", _points),
+        ("ATTRIBUTES", lambda s: ", ".join(one.value for one in s.attributes) or "none"),
+    ]
+    differ: list[Json] = []
+    for name, read in sections:
+        values: dict[str, list[int]] = {}
+        for number, state in states:
+            values.setdefault(read(state), []).append(number)
+        if len(values) <= 1:
+            console.say(f"{name:<23}the same: {next(iter(values), 'nothing')}")
+            continue
+        differ.append(name.lower())
+        texts = (f"{' '.join(map(str, numbers))} {value}" for value, numbers in values.items())
+        console.say(f"{name:<23}differ: {'   '.join(texts)}")
+    stale = [str(one.unit) for _, one in rows if not one.fresh]
+    for text in stale:
+        console.say(f"! {text} is out of reach; compared as it was seen last")
+    data: dict[str, Json] = {"differ": differ, "out_of_reach": list(stale)}
+    if differ or lost:
+        raise Trouble(
+            Exit.DIFFER,
+            "units of the instance aren't the same",
+            expected="all the same",
+            found=", ".join(map(str, differ)) or f"{len(lost)} never seen",
+            next="look at the requests that some of them lack: quorate agent pending",
+            data=data,
+        )
+    console.object(data)
+
+
+def _administrators(state: UnitState) -> str:
+    return ", ".join(f"{one.name} {short(one.ski)}" for one in state.administrators) or "none"
+
+
+def _register(register: Register) -> str:
+    if register.vp is None:
+        return register.state.value
+    return f"{register.state.value} {short(register.vp)}"
+
+
+def _points(state: UnitState) -> str:
+    names = (CONTROL_POINT_NAMES.get(point, str(point)) for point in state.control_points)
+    return ", ".join(names) or "none set"

@@ -1,0 +1,1 @@
+"""How commands and scripts reach the agent of this machine's user."""

@@ -1,0 +1,459 @@
+"""What the daemon does for its person: between the desk, the link, the store and the key files."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+
+from protocol.charter import Acceptance, Charter, CharterUnit
+from protocol.displayable import Reason
+from protocol.files.keyfile import KeyFileError
+from protocol.identifiers import VP, Digest, Duration, Instant, Nonce, UnitId
+from protocol.request import Announcement, Request, open_announcement
+from protocol.sealing import hpke
+from protocol.secrets import Secret
+from protocol.session.messages import (
+    Accept,
+    AgentNews,
+    Announce,
+    CharterNews,
+    Done,
+    Feed,
+    KeyNews,
+    OfferKey,
+    PartNews,
+    ProposeCharter,
+    Publication,
+    Refused,
+    RequestNews,
+    WantConsistency,
+    WantHistory,
+    WantStates,
+)
+from protocol.signing.labels import Label
+from protocol.signing.statements import sign_statement
+from protocol.violations import Violation
+from quorate import crash_points
+from quorate.exits import Exit, Trouble
+from signer_agent.daemon.link import Link
+from signer_agent.desk.approve import any_wanted, approve
+from signer_agent.desk.contribute import contribute, part_wanted
+from signer_agent.desk.filing import Wish, file
+from signer_agent.desk.reject import reject
+from signer_agent.desk.review import Review, review
+from signer_agent.desk.screen import Screen, what_changed
+from signer_agent.desk.seat import HeldKey, HeldPart, Seat
+from signer_agent.directory import AgentDirectory, AgentSettings
+from signer_agent.kept import Kept, entries_of
+from signer_agent.keys import part_files, signature_files
+from signer_agent.keys.identity_file import AgentIdentity
+from signer_agent.keys.troubles import as_trouble
+from signer_agent.local.messages import FilePassword
+from signer_agent.objections import Objection, object_to, of_trouble, refused
+from signer_agent.steps import BEFORE_SIGNATURE_KEPT, NEWS_KEPT, SIGNATURE_KEPT
+from signer_agent.trust.evidence import (
+    AskConsistency,
+    AskHistory,
+    AskStates,
+    Evidence,
+    Gathering,
+    Question,
+    Replies,
+    Reply,
+    gather,
+)
+from signer_agent.trust.witness import first_sight, with_log
+
+T = TypeVar("T")
+_log = structlog.get_logger("agent")
+
+
+class Agent:
+    """One person's agent. `changed` is called after any news."""
+
+    def __init__(
+        self,
+        directory: AgentDirectory,
+        settings: AgentSettings,
+        identity: AgentIdentity,
+        kept: Kept,
+        *,
+        now: Callable[[], Instant],
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self.directory, self.settings, self.identity, self.kept = (
+            directory,
+            settings,
+            identity,
+            kept,
+        )
+        self.now, self.entropy = now, entropy
+        self.link: Link
+        self.changed = asyncio.Condition()
+        self._looking = asyncio.Lock()
+
+    # --- news -----------------------------------------------------------------------------------
+
+    async def on_news(self, feed: Feed) -> None:
+        """Takes in one piece of news; durable when it returns."""
+        match feed.news:
+            case RequestNews() as news:
+                self.kept.know_request(news)
+            case CharterNews(charter=charter, acceptances=acceptances):
+                self.kept.set_book(self.kept.book.heard(charter, acceptances))
+                self._follow_log_of(charter)
+            case KeyNews(key=key) as news:
+                key.check()
+                self.kept.know_key(news)
+            case PartNews(announcement=signed) as news:
+                open_announcement(signed)
+                self.kept.know_part(news)
+            case AgentNews() as news:
+                self.kept.know_agent(news)
+        crash_points.crash_point(NEWS_KEPT)
+        async with self.changed:
+            self.changed.notify_all()
+
+    async def on_caught_up(self) -> None:
+        """All news are here: looks at the units once, to know what is in force."""
+        async with self.changed:
+            self.changed.notify_all()
+
+    def _follow_log_of(self, charter: Charter) -> None:
+        if self.kept.witness is None:
+            self.kept.set_witness(first_sight(charter.coordinator.log))
+
+    # --- looking --------------------------------------------------------------------------------
+
+    def seat(self) -> Seat:
+        """Who sits at the desk, with the key files at hand."""
+        keys = signature_files.list_in(self.directory.keys).usable
+        parts = part_files.list_in(self.directory.keys).usable
+        selected = self.kept.selected
+        return Seat(
+            me=self.settings.person,
+            agent=self.identity.key,
+            book=self.kept.book,
+            memory=self.kept.memory,
+            keys=tuple(
+                HeldKey(ski=one.ski, file=one.path.name)
+                for one in keys
+                if not selected or one.ski in selected
+            ),
+            parts=tuple(HeldPart(vp=one.vp, name=one.name, file=one.path.name) for one in parts),
+            coordinator_ahead=Duration(self.link.ahead),
+        )
+
+    async def look(self, *, note: bytes | None = None) -> Evidence | Objection:
+        """Fetches and verifies states, histories and log, and remembers what was seen."""
+        async with self._looking:
+            charter = self._newest()
+            if charter is None:
+                return object_to(
+                    Exit.REFUSED,
+                    "there is no charter yet, so no units to look at",
+                    next="quorate charter accept, or quorate charter new",
+                )
+            witness = with_log(self.kept.witness, charter.coordinator.log)
+            units: dict[UnitId, CharterUnit] = {unit.id: unit for unit in charter.units}
+            evidence = await self.drive(
+                gather(
+                    units.values(),
+                    self.kept.memory,
+                    witness,
+                    accepted=self._accepted(),
+                    note=note,
+                    now=self.now(),
+                    draw=lambda: Nonce(self.entropy(32)),
+                )
+            )
+            self._remember(evidence)
+            return evidence
+
+    def _remember(self, evidence: Evidence) -> None:
+        memory = self.kept.memory.forgetting(self.now())
+        fetched = {}
+        for unit, one in evidence.units.items():
+            if one.history is None or one.asked is None:
+                continue
+            learned = memory.learned(one.history, one.asked, self._accepted())
+            if learned.seen(unit) is not memory.seen(unit):
+                identity = one.unit.certificate.identity
+                before = self.kept.entries.get(unit)
+                old = () if before is None or one.after == 0 else before.entries[: one.after]
+                if one.fetched or before is None:
+                    fetched[unit] = entries_of(identity, (*old, *one.fetched), one.asked)
+                else:
+                    fetched[unit] = before.but(at=one.asked)
+            memory = learned
+        with self.kept.store.step():
+            self.kept.set_memory(memory, fetched)
+            self.kept.set_witness(evidence.witness)
+            self.kept.set_book(self.kept.book.judged(evidence.histories))
+
+    async def drive(self, work: Gathering[T]) -> T:
+        """Runs a piece of work, asking the coordinator what it demands."""
+        try:
+            demands = next(work)
+            while True:
+                replies = await asyncio.gather(*(self._reply(one) for one in demands))
+                demands = work.send(Replies(messages=tuple(replies), at=self.now()))
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+    async def _reply(self, question: Question) -> Reply:
+        match question:
+            case AskStates(units=units, nonce=nonce):
+                answer = await self.link.ask(
+                    lambda ref: WantStates(ref=ref, units=units, nonce=nonce)
+                )
+            case AskHistory(unit=unit, after=after):
+                answer = await self.link.ask(
+                    lambda ref: WantHistory(ref=ref, unit=unit, after=after)
+                )
+            case AskConsistency(size=size):
+                answer = await self.link.ask(lambda ref: WantConsistency(ref=ref, size=size))
+        reply: Reply = answer
+        return reply
+
+    def _accepted(self) -> Charter | None:
+        trusted = self.kept.book.trusted
+        return None if trusted is None else trusted.newest
+
+    def _newest(self) -> Charter | None:
+        """The newest version that the person accepted; before that, the newest proposed."""
+        proposals = self.kept.book.proposals
+        return self._accepted() or (proposals[-1] if proposals else None)
+
+    # --- charters -------------------------------------------------------------------------------
+
+    async def accept(self, version: Digest) -> Objection | None:
+        """The person's Yes to a version, signed and sent."""
+        known = self.kept.book.known.get(version)
+        if known is None:
+            return object_to(
+                Exit.REFUSED, "no such charter version is known here", next="quorate charter show"
+            )
+        charter = known.charter
+        acceptance = Acceptance(
+            charter=version,
+            instance=charter.instance,
+            number=charter.number,
+            person=self.settings.person,
+            at=self.now(),
+        )
+        signed = sign_statement(Label.ACCEPTANCE, acceptance, self.identity.sign)
+        book = self.kept.book.accept(version, signed)
+        if isinstance(book, Objection):
+            return book
+        with self.kept.store.step():
+            self.kept.set_book(book)
+            self.kept.set_witness(with_log(self.kept.witness, charter.coordinator.log))
+            sent = self.kept.keep_sent(Accept(acceptance=signed), None)
+        return _refusal(await self.link.send(sent)) if self.link.connected else None
+
+    async def propose(self, charter: Charter) -> Objection | None:
+        """A new version, for all to accept."""
+        self.kept.set_book(self.kept.book.heard(charter, ()))
+        return await self.publish(ProposeCharter(charter=charter), None)
+
+    # --- publishing -----------------------------------------------------------------------------
+
+    async def publish(self, publication: Publication, request: Digest | None) -> Objection | None:
+        """Keeps it in the outbox, then sends it."""
+        return _refusal(await self.send(publication, request))
+
+    async def send(self, publication: Publication, request: Digest | None) -> Done | Refused:
+        """The coordinator's answer to a publication that is kept first."""
+        return await self.link.send(self.kept.keep_sent(publication, request))
+
+    async def offer(self, offered: OfferKey) -> Objection | None:
+        """A signature key for the next charter version."""
+        offered.key.check()
+        return await self.publish(offered, None)
+
+    async def announce(self, vp: VP, description: str, *, offered: bool) -> Objection | None:
+        """That a part can be given, or no longer."""
+        announcement = Announcement(
+            instance=self.settings.instance,
+            custodian=self.identity.key,
+            vp=vp,
+            description=description,
+            offered=offered,
+            at=self.now(),
+        )
+        signed = sign_statement(Label.ANNOUNCEMENT, announcement, self.identity.sign)
+        return await self.publish(Announce(announcement=signed), None)
+
+    async def file(self, wish: Wish) -> int | Objection:
+        """Files a command, once it was checked; gives the request's id."""
+        evidence = await self.look()
+        if isinstance(evidence, Objection):
+            return evidence
+        made = file(
+            wish,
+            self.seat(),
+            evidence,
+            sign=self.identity.sign,
+            at=self.now(),
+            nonce=Nonce(self.entropy(32)),
+        )
+        if isinstance(made, Objection):
+            return made
+        answer = await self.send(made, None)
+        if isinstance(answer, Refused):
+            return refused(answer.refusal, untouched="nothing was filed")
+        if answer.request is None:
+            raise Violation("a filing without a request")
+        return answer.request
+
+    # --- requests -------------------------------------------------------------------------------
+
+    def request(self, number: int) -> RequestNews | Objection:
+        """A request by its id."""
+        news = self.kept.requests.get(number)
+        if news is not None:
+            return news
+        return object_to(
+            Exit.REFUSED,
+            f"no request {number} is open",
+            found=number,
+            next="quorate agent pending",
+            rule="NO_SUCH_REQUEST",
+        )
+
+    async def review(self, number: int) -> Review | Objection:
+        """Reviews a request with evidence fetched now."""
+        news = self.request(number)
+        if isinstance(news, Objection):
+            return news
+        evidence = await self.look(note=news.checkpoint)
+        if isinstance(evidence, Objection):
+            return evidence
+        numbers = {
+            one.request.opening.digest: one.request.id
+            for one in self.kept.requests.values()
+            if one.request.opening is not None
+        }
+        return review(
+            self.kept.requests[number], self.seat(), evidence, self.now(), numbers=numbers
+        )
+
+    async def approve(
+        self, seen: Screen, signature: FilePassword | None, part: FilePassword | None
+    ) -> tuple[int, int] | Objection:
+        """Opens the key files, looks at everything afresh, and gives what is wanted.
+
+        Nothing is given where what the person saw has changed. Gives how many units it was signed
+        and sealed for.
+        """
+        key = value = None
+        try:
+            if signature is not None:
+                key = await asyncio.to_thread(self._unlock_key, signature)
+            if part is not None:
+                value = await asyncio.to_thread(self._unlock_part, part)
+            found = await self.review(seen.request)
+            if isinstance(found, Objection):
+                return found
+            changes = what_changed(seen, found.screen)
+            if changes:
+                what, before, after = changes[0]
+                return object_to(
+                    Exit.ENDED,
+                    f"what you saw of request {seen.request} has changed; nothing was signed",
+                    expected=f"{what}: {before}",
+                    found=after,
+                    next=f"quorate agent show {seen.request}",
+                )
+            signed = await self._sign(found, key) if key is not None else 0
+            if isinstance(signed, Objection):
+                return signed
+            sealed = await self._give(found, value) if value is not None else 0
+            if isinstance(sealed, Objection):
+                return sealed
+            return signed, sealed
+        except Trouble as trouble:
+            return of_trouble(trouble)
+        finally:
+            if key is not None:
+                key.wipe()
+            if value is not None:
+                value.wipe()
+
+    async def _sign(self, found: Review, key: signature_files.UnlockedKey) -> int | Objection:
+        seat = self.seat()
+        objection = any_wanted(found, seat)
+        if objection is not None:
+            return objection
+        signing = approve(found, seat, key.ski, key.sign, at=self.now())
+        crash_points.crash_point(BEFORE_SIGNATURE_KEPT)
+        with self.kept.store.step():
+            self.kept.set_memory(self.kept.memory.signed(signing.given), {})
+            sent = self.kept.keep_sent(signing.publication, found.screen.digest)
+        crash_points.crash_point(SIGNATURE_KEPT)
+        objection = _refusal(await self.link.send(sent))
+        return objection or len(signing.publication.approvals)
+
+    async def _give(self, found: Review, value: Secret) -> int | Objection:
+        wanted = part_wanted(found, self.seat())
+        if isinstance(wanted, Objection):
+            return wanted
+        publication = contribute(
+            found,
+            self.identity.key,
+            value,
+            seal=lambda plain, public, info: hpke.seal(plain, public, info=info),
+            sign=self.identity.sign,
+        )
+        objection = await self.publish(publication, found.screen.digest)
+        return objection or len(publication.contributions)
+
+    async def reject(self, number: int, reason: Reason) -> Objection | None:
+        """Says No."""
+        news = self.request(number)
+        if isinstance(news, Objection):
+            return news
+        made = reject(
+            news.request, self.identity.key, reason, sign=self.identity.sign, at=self.now()
+        )
+        if isinstance(made, Objection):
+            return made
+        opening = news.request.opening
+        return await self.publish(made, None if opening is None else opening.digest)
+
+    def waiting(self) -> tuple[Request, ...]:
+        """The requests that have not ended, by id."""
+        return tuple(
+            news.request for _, news in sorted(self.kept.requests.items()) if not news.request.ended
+        )
+
+    # --- key files ------------------------------------------------------------------------------
+
+    def _unlock_key(self, given: FilePassword) -> signature_files.UnlockedKey:
+        file = signature_files.open_file(self.directory.keys / given.file)
+        with Secret(given.password) as password:
+            try:
+                return file.unlock(password, practice=self.settings.practice)
+            except KeyFileError as error:
+                raise as_trouble(
+                    error, given.file, untouched="nothing was signed", again="approve again"
+                ) from None
+
+    def _unlock_part(self, given: FilePassword) -> Secret:
+        file = part_files.open_file(self.directory.keys / given.file)
+        with Secret(given.password) as password:
+            try:
+                return file.unlock(password, practice=self.settings.practice)
+            except KeyFileError as error:
+                raise as_trouble(
+                    error, given.file, untouched="nothing was given", again="approve again"
+                ) from None
+
+
+def _refusal(answer: Done | Refused) -> Objection | None:
+    if isinstance(answer, Refused):
+        return refused(answer.refusal, untouched="nothing was stored")
+    return None

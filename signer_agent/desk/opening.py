@@ -1,0 +1,333 @@
+"""What a request must be before anybody looks at its units: rules over filing and opening."""
+
+from protocol.charter import Charter
+from protocol.commands.bodies import AddAdministrator, Body
+from protocol.commands.wording import NameOf
+from protocol.displayable import PersonName, shown
+from protocol.identifiers import SECOND, SKI, Duration, Instant, short
+from protocol.refusals import Rule, refuse
+from protocol.request import (
+    LAST_MINUTE,
+    LONGEST_VALIDITY,
+    Filing,
+    Opening,
+    Request,
+    RequestState,
+    open_filing,
+)
+from protocol.schema import to_bytes
+from protocol.session.messages import RequestNews
+from protocol.signing.statements import Signed
+from protocol.violations import Violation
+from quorate import times
+from quorate.exits import Exit
+from signer_agent.desk.screen import FiledBy
+from signer_agent.objections import Objection, alarm, object_to, refused
+from signer_agent.trust.charters import CharterBook
+from signer_agent.trust.evidence import Evidence
+from signer_agent.trust.witness import forked, named_by, rolled_back
+
+NOTHING_SIGNED = "nothing was signed"
+WAITS_AT_MOST = LONGEST_VALIDITY
+"""What isn't opened within 7 days of its filing expires."""
+_CALL = "call the others: what do they see?"
+
+
+def objection_to_opening(
+    news: RequestNews, book: CharterBook, evidence: Evidence, now: Instant
+) -> Objection | None:
+    """The first thing that is wrong with a request, whatever its units say."""
+    request = news.request
+    return (
+        log_goes_on(evidence, book)
+        or request_ended(request)
+        or request_not_open(request)
+        or _of_opened(news, request, book, evidence, now)
+    )
+
+
+def _of_opened(
+    news: RequestNews, request: Request, book: CharterBook, evidence: Evidence, now: Instant
+) -> Objection | None:
+    opening, filing = request.opening, request.filing
+    assert opening is not None  # request_not_open
+    objection = charter_in_force(opening, book)
+    charter = book.ruling
+    if objection is not None or charter is None:
+        return objection
+    return (
+        same_instance(filing, opening, charter)
+        or filing_unchanged(filing, opening)
+        or filer_in_charter(request, charter)
+        or targets_of_filing(filing, opening)
+        or targets_in_charter(opening, charter)
+        or newcomer_in_charter(filing.body, charter)
+        or times_of_filing(filing, opening)
+        or expired(request, opening, now)
+        or checkpoint_in_log(news, opening, evidence)
+    )
+
+
+def log_goes_on(evidence: Evidence, book: CharterBook) -> Objection | None:
+    """LOG_GOES_ON: while the log is known to be forked or rolled back, nothing is signed."""
+    if evidence.shorter is not None:
+        return rolled_back(evidence.shorter, book.instance)
+    return forked(evidence.witness, book.instance)
+
+
+def request_ended(request: Request) -> Objection | None:
+    """REQUEST_ENDED: nobody is asked any more."""
+    if not request.ended:
+        return None
+    why = f": {request.why}" if request.why else ""
+    ended = (
+        RequestState.CANCELLED,
+        RequestState.EXPIRED,
+        RequestState.SUPERSEDED,
+        RequestState.NEEDLESS,
+    )
+    if request.state in ended:
+        return object_to(
+            Exit.ENDED,
+            f"request {request.id} is {request.state}{why}; {NOTHING_SIGNED}",
+            next=f"quorate requests refile {request.id}      if it is still wanted",
+            rule=Rule.REQUEST_ENDED.value,
+        )
+    return refused(
+        refuse(Rule.REQUEST_ENDED, expected="an open request", found=f"{request.state}{why}"),
+        untouched=NOTHING_SIGNED,
+    )
+
+
+def request_not_open(request: Request) -> Objection | None:
+    """REQUEST_NOT_OPEN: before its opening a request has no commands."""
+    if request.opening is not None:
+        return None
+    return refused(
+        refuse(Rule.REQUEST_NOT_OPEN, expected="an opened request", found=request.state),
+        untouched=NOTHING_SIGNED,
+    )
+
+
+def charter_in_force(opening: Opening, book: CharterBook) -> Objection | None:
+    """CHARTER_IN_FORCE: opened under the newest version in force, which the person accepted."""
+    ruling, overtaking = book.ruling, book.overtaking
+    if overtaking is not None:
+        return object_to(
+            Exit.REFUSED,
+            f"version {overtaking.number} of the charter is in force, and you haven't accepted it; "
+            f"{NOTHING_SIGNED}",
+            expected="the version in force, accepted here",
+            found="none accepted" if ruling is None else f"version {ruling.number}",
+            next="quorate charter accept",
+            rule=Rule.CHARTER_NOT_IN_FORCE.value,
+        )
+    if ruling is None:
+        return object_to(
+            Exit.REFUSED,
+            f"no version of the charter that you accepted is in force yet; {NOTHING_SIGNED}",
+            next="have all accept it: quorate charter accept",
+            rule=Rule.CHARTER_NOT_IN_FORCE.value,
+        )
+    if opening.charter == ruling.digest:
+        return None
+    trusted = book.trusted
+    older = None if trusted is None else trusted.get(opening.charter)
+    if older is not None and older.number < ruling.number:
+        return object_to(
+            Exit.ENDED,
+            f"the request was opened under version {older.number} of the charter, and version "
+            f"{ruling.number} is in force since; {NOTHING_SIGNED}",
+            expected=f"version {ruling.number}",
+            found=f"version {older.number}",
+            next="refile it if it is still wanted",
+            rule=Rule.CHARTER_NOT_IN_FORCE.value,
+        )
+    known = book.known.get(opening.charter)
+    found = short(opening.charter) if known is None else f"version {known.charter.number}"
+    return alarm(
+        f"the request was opened under a charter that isn't in force; {NOTHING_SIGNED}",
+        expected=f"version {ruling.number}, the newest in force that you accepted",
+        found=found,
+        next="call the others: which version did they accept?",
+        rule=Rule.CHARTER_NOT_IN_FORCE.value,
+    )
+
+
+def same_instance(filing: Filing, opening: Opening, charter: Charter) -> Objection | None:
+    """SAME_INSTANCE: filed for this instance; practice where the charter is, real where not."""
+    if (filing.instance, opening.practice) == (charter.instance, charter.practice):
+        return None
+    return alarm(
+        f"the request is for another instance; {NOTHING_SIGNED}",
+        expected=f"{charter.instance}, practice: {_yes(charter.practice)}",
+        found=f"{filing.instance}, practice: {_yes(opening.practice)}",
+        next=_CALL,
+        rule="SAME_INSTANCE",
+    )
+
+
+def filing_unchanged(filing: Filing, opening: Opening) -> Objection | None:
+    """FILING_UNCHANGED: what was opened is what was filed."""
+    if opening.filing == filing.digest:
+        return None
+    return alarm(
+        f"what was opened isn't what was filed; {NOTHING_SIGNED}",
+        expected=f"filing {short(filing.digest)}",
+        found=short(opening.filing),
+        next=_CALL,
+        rule="FILING_UNCHANGED",
+    )
+
+
+def filer_in_charter(request: Request, charter: Charter) -> Objection | None:
+    """FILER_IN_CHARTER: where a custodian filed it, they signed it and the charter names them."""
+    filing = request.filing
+    if filing.custodian is None:
+        return None
+    person = charter.custodian(filing.custodian)
+    expected = f"somebody of charter version {charter.number}"
+    if person is None:
+        return alarm(
+            f"the request was filed in the name of somebody outside your charter; {NOTHING_SIGNED}",
+            expected=expected,
+            found=f"the agent {short(filing.custodian)}",
+            next=_CALL,
+            rule="FILER_IN_CHARTER",
+        )
+    if request.signature is not None:
+        signed = Signed(statement=to_bytes(filing), signature=request.signature)
+        try:
+            open_filing(signed, filing.custodian)
+        except Violation:
+            pass
+        else:
+            return None
+    return alarm(
+        f"the request says that {person.name} filed it, and {person.name} didn't sign that; "
+        f"{NOTHING_SIGNED}",
+        expected=f"{person.name}'s signature over the filing",
+        found="none that verifies",
+        next=f"call {person.name}",
+        rule="FILER_IN_CHARTER",
+    )
+
+
+def filed_by(request: Request, charter: Charter) -> FiledBy:
+    """Who asks for it; all rules above must have let it pass."""
+    filing = request.filing
+    if filing.custodian is None:
+        return FiledBy(name=str(filing.account), operator=True, verified=False, at=filing.at)
+    person = charter.custodian(filing.custodian)
+    name = short(filing.custodian) if person is None else person.name
+    return FiledBy(name=name, operator=False, verified=person is not None, at=filing.at)
+
+
+def newcomer_in_charter(body: Body, charter: Charter) -> Objection | None:
+    """NOT_IN_CHARTER: only people of the charter in force become administrators, as it has them."""
+    if not isinstance(body, AddAdministrator):
+        return None
+    owner = charter.owner_of(body.key.ski)
+    if owner is not None and body.key in owner.keys:
+        return None
+    refusal = refuse(
+        Rule.NOT_IN_CHARTER,
+        expected=f"a key of charter version {charter.number}, under its name there",
+        found=f"{short(body.key.ski)}, {shown(body.key.claim.administrator)[:250]}",
+    )
+    return refused(refusal, untouched=NOTHING_SIGNED)
+
+
+def targets_of_filing(filing: Filing, opening: Opening) -> Objection | None:
+    """TARGETS_OF_FILING: those that were filed, less those that the filer allowed to leave out."""
+    found = sorted((*opening.targets, *opening.left_out))
+    allowed = filing.leave_out or not opening.left_out
+    if (
+        found == list(filing.targets)
+        and allowed
+        and list(opening.targets) == sorted(opening.targets)
+    ):
+        return None
+    return alarm(
+        f"the request was opened for other units than it was filed for; {NOTHING_SIGNED}",
+        expected=f"{len(filing.targets)} units"
+        + (", some of which may be left out" if filing.leave_out else ""),
+        found=f"{len(opening.targets)} units, {len(opening.left_out)} left out",
+        next=_CALL,
+        rule="TARGETS_OF_FILING",
+    )
+
+
+def targets_in_charter(opening: Opening, charter: Charter) -> Objection | None:
+    """UNIT_NOT_IN_CHARTER: only units that the charter names."""
+    strange = [unit for unit in opening.targets if charter.unit(unit) is None]
+    if not strange:
+        return None
+    return alarm(
+        f"the request is for a unit that your charter doesn't hold; {NOTHING_SIGNED}",
+        expected=f"units of charter version {charter.number}",
+        found=", ".join(short(unit) for unit in strange),
+        next=_CALL,
+        rule=Rule.UNIT_NOT_IN_CHARTER.value,
+    )
+
+
+def times_of_filing(filing: Filing, opening: Opening) -> Objection | None:
+    """TIMES_OF_FILING: valid as long as the filer said, and opened within 7 days of the filing."""
+    validity = Duration(opening.not_after - opening.not_before)
+    waited = Duration(opening.not_before - filing.at)
+    if validity <= min(filing.valid_for, LONGEST_VALIDITY) and waited <= WAITS_AT_MOST:
+        return None
+    return alarm(
+        f"the request's times aren't those that were filed; {NOTHING_SIGNED}",
+        expected=f"valid for {filing.valid_for // SECOND} s, opened within 7 days of the filing",
+        found=f"valid for {validity // SECOND} s, opened {waited // SECOND} s after it",
+        next=_CALL,
+        rule="TIMES_OF_FILING",
+    )
+
+
+def expired(request: Request, opening: Opening, now: Instant) -> Objection | None:
+    """EXPIRED: a unit doesn't begin within a minute of not-after."""
+    if now < opening.not_after - LAST_MINUTE:
+        return None
+    return object_to(
+        Exit.ENDED,
+        f"request {request.id} has expired, or would within a minute; {NOTHING_SIGNED}",
+        expected=f"a minute before {times.moment(opening.not_after, now=now)}",
+        found=times.moment(now, now=now),
+        next=f"quorate requests refile {request.id}      if it is still wanted",
+        rule=Rule.EXPIRED.value,
+    )
+
+
+def checkpoint_in_log(news: RequestNews, opening: Opening, evidence: Evidence) -> Objection | None:
+    """CHECKPOINT_IN_LOG: all signers of one command share one log, the one followed here."""
+    if not named_by(opening.checkpoint, news.checkpoint):
+        return alarm(
+            f"the request doesn't come with the checkpoint that it names; {NOTHING_SIGNED}",
+            expected=short(opening.checkpoint),
+            found="none" if news.checkpoint is None else "another",
+            next=_CALL,
+            rule="CHECKPOINT_IN_LOG",
+        )
+    if isinstance(evidence.held, Objection):
+        return evidence.held
+    if evidence.held is None or evidence.held.note != opening.checkpoint:
+        raise ValueError("the evidence was gathered without the request's checkpoint")
+    return None
+
+
+def name_of(book: CharterBook) -> NameOf:
+    """Whose key an SKI is, in the newest accepted version that names it."""
+    trusted = book.trusted
+
+    def owner(ski: SKI) -> PersonName | None:
+        found = None if trusted is None else trusted.owner_of(ski)
+        return None if found is None else found[0].name
+
+    return owner
+
+
+def _yes(yes: bool) -> str:
+    return "yes" if yes else "no"

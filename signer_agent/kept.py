@@ -1,0 +1,211 @@
+"""The agent's durable state: what it knows of charters, units, requests, people; what it sent."""
+
+from dataclasses import dataclass, field, replace
+
+from protocol.charter import Charter
+from protocol.claims import ProvenKey
+from protocol.history import verify_history
+from protocol.identifiers import SKI, Digest, IdentityKey, Instant, UnitId
+from protocol.request import Announcement, open_announcement
+from protocol.schema import Struct
+from protocol.session.handshake import Cursor
+from protocol.session.messages import AgentNews, KeyNews, PartNews, Publication, RequestNews
+from protocol.signing.statements import Signed
+from signer_agent.store import AgentStore
+from signer_agent.trust.charters import CharterBook, Known
+from signer_agent.trust.memory import GivenSignature, Memory, Seen
+from signer_agent.trust.witness import Witness
+
+
+class _Charter(Struct):
+    charter: Charter
+    acceptances: tuple[Signed, ...]
+    in_force: bool
+    agreed: bool
+
+
+class _Accepted(Struct):
+    charter: Digest
+
+
+class _Entries(Struct):
+    identity: IdentityKey
+    entries: tuple[Signed, ...]
+    at: Instant
+
+
+class Sent(Struct):
+    """A publication, kept until its request has ended, and whether it was acknowledged."""
+
+    number: int
+    publication: Publication
+    request: Digest | None
+    acknowledged: bool
+
+
+class _Selected(Struct):
+    skis: tuple[SKI, ...]
+
+
+@dataclass
+class Kept:
+    """All of it, in memory and in the store alike: every method writes before it returns."""
+
+    store: AgentStore
+    book: CharterBook
+    memory: Memory = field(default_factory=Memory)
+    witness: Witness | None = None
+    cursor: Cursor | None = None
+    requests: dict[int, RequestNews] = field(default_factory=dict)
+    keys: dict[bytes, ProvenKey] = field(default_factory=dict)
+    parts: dict[tuple[bytes, bytes], Announcement] = field(default_factory=dict)
+    agents: dict[bytes, AgentNews] = field(default_factory=dict)
+    sent: dict[int, Sent] = field(default_factory=dict)
+    selected: tuple[SKI, ...] = ()
+    entries: dict[UnitId, _Entries] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, store: AgentStore, book: CharterBook) -> "Kept":
+        """Everything as it was written last; `book` is the empty one of the agent's instance."""
+        kept = cls(store=store, book=book)
+        charters = [one for _, one in store.all("charter", _Charter)]
+        accepted = store.get("single", "accepted", _Accepted)
+        kept.book = replace(
+            book,
+            known={one.charter.digest: Known(one.charter, one.acceptances) for one in charters},
+            accepted=None if accepted is None else accepted.charter,
+            agreed=frozenset(one.charter.digest for one in charters if one.agreed),
+            in_force=frozenset(one.charter.digest for one in charters if one.in_force),
+        )
+        units: dict[UnitId, Seen] = {}
+        for name, one in store.all("history", _Entries):
+            unit = UnitId(bytes.fromhex(name))
+            kept.entries[unit] = one
+            units[unit] = Seen(verify_history(one.entries, one.identity), one.at)
+        given = tuple(one for _, one in store.all("given", GivenSignature))
+        kept.memory = Memory(units=units, given=given)
+        kept.witness = store.get("single", "witness", Witness)
+        kept.cursor = store.get("single", "cursor", Cursor)
+        kept.requests = {one.request.id: one for _, one in store.all("request", RequestNews)}
+        kept.keys = {one.key.ski: one.key for _, one in store.all("key", KeyNews)}
+        for _, part in store.all("part", PartNews):
+            kept._know_part(part)
+        kept.agents = {one.agent: one for _, one in store.all("agent", AgentNews)}
+        kept.sent = {one.number: one for _, one in store.all("sent", Sent)}
+        selected = store.get("single", "selected", _Selected)
+        kept.selected = () if selected is None else selected.skis
+        return kept
+
+    def set_book(self, book: CharterBook) -> None:
+        """The charter book, where it has changed."""
+        with self.store.step():
+            for digest, one in book.known.items():
+                kept = _Charter(
+                    charter=one.charter,
+                    acceptances=one.acceptances,
+                    in_force=digest in book.in_force,
+                    agreed=digest in book.agreed,
+                )
+                before = self.book.known.get(digest)
+                flags = (digest in self.book.in_force, digest in self.book.agreed)
+                if before != one or flags != (kept.in_force, kept.agreed):
+                    self.store.put("charter", digest.hex(), kept)
+            if book.accepted is not None and book.accepted != self.book.accepted:
+                self.store.put("single", "accepted", _Accepted(charter=book.accepted))
+        self.book = book
+
+    def set_memory(self, memory: Memory, fetched: dict[UnitId, _Entries]) -> None:
+        """What was seen; `fetched` holds the signed entries of every unit that was learned anew."""
+        with self.store.step():
+            for unit, entries in fetched.items():
+                self.store.put("history", unit.hex(), entries)
+            known = {(one.command, one.ski) for one in self.memory.given}
+            for one in memory.given:
+                if (one.command, one.ski) not in known:
+                    self.store.put("given", f"{one.command.hex()} {one.ski.hex()}", one)
+            staying = {(one.command, one.ski) for one in memory.given}
+            for one in self.memory.given:
+                if (one.command, one.ski) not in staying:
+                    self.store.drop("given", f"{one.command.hex()} {one.ski.hex()}")
+        self.entries.update(fetched)
+        self.memory = memory
+
+    def set_witness(self, witness: Witness) -> None:
+        """How far the log was followed."""
+        if witness != self.witness:
+            self.store.put("single", "witness", witness)
+            self.witness = witness
+
+    def set_cursor(self, cursor: Cursor) -> None:
+        """How far the feed was followed."""
+        self.store.put("single", "cursor", cursor)
+        self.cursor = cursor
+
+    def set_selected(self, skis: tuple[SKI, ...]) -> None:
+        """Which signature keys may sign; none means all."""
+        self.store.put("single", "selected", _Selected(skis=skis))
+        self.selected = skis
+
+    def know_request(self, news: RequestNews) -> None:
+        """A request as it is now; what was sent for it is forgotten once it has ended."""
+        with self.store.step():
+            self.store.put("request", f"{news.request.id:012}", news)
+            opening = news.request.opening
+            if news.request.ended and opening is not None:
+                for number, one in list(self.sent.items()):
+                    if one.request == opening.digest:
+                        self.store.drop("sent", f"{number:012}")
+                        del self.sent[number]
+        self.requests[news.request.id] = news
+
+    def know_key(self, news: KeyNews) -> None:
+        """A key that somebody offered; verified."""
+        self.store.put("key", news.key.ski.hex(), news)
+        self.keys[news.key.ski] = news.key
+
+    def know_part(self, news: PartNews) -> None:
+        """A part that somebody announced or withdrew; verified."""
+        announcement = self._know_part(news)
+        name = f"{announcement.custodian.hex()} {announcement.vp.hex()}"
+        self.store.put("part", name, news)
+
+    def know_agent(self, news: AgentNews) -> None:
+        """An agent that was enrolled; the coordinator's word."""
+        self.store.put("agent", news.agent.hex(), news)
+        self.agents[news.agent] = news
+
+    def keep_sent(self, publication: Publication, request: Digest | None) -> Sent:
+        """A publication that is to be sent until it is acknowledged."""
+        number = max(self.sent, default=0) + 1
+        sent = Sent(number=number, publication=publication, request=request, acknowledged=False)
+        self.store.put("sent", f"{number:012}", sent)
+        self.sent[number] = sent
+        return sent
+
+    def acknowledged(self, number: int) -> None:
+        """The coordinator has it."""
+        if number in self.sent:
+            self.sent[number] = self.sent[number].but(acknowledged=True)
+            self.store.put("sent", f"{number:012}", self.sent[number])
+
+    def forget_sent(self, number: int) -> None:
+        """It was refused: nothing to send again."""
+        self.store.drop("sent", f"{number:012}")
+        self.sent.pop(number, None)
+
+    def lost(self) -> None:
+        """The coordinator has another store: everything is sent again, the feed read anew."""
+        with self.store.step():
+            for number, one in self.sent.items():
+                self.sent[number] = one.but(acknowledged=False)
+                self.store.put("sent", f"{number:012}", self.sent[number])
+
+    def _know_part(self, news: PartNews) -> Announcement:
+        announcement = open_announcement(news.announcement)
+        self.parts[(announcement.custodian, announcement.vp)] = announcement
+        return announcement
+
+
+def entries_of(identity: IdentityKey, entries: tuple[Signed, ...], at: Instant) -> _Entries:
+    """A unit's signed history, to be kept."""
+    return _Entries(identity=identity, entries=entries, at=at)

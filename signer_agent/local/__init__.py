@@ -1,0 +1,1 @@
+"""What the custodian's commands and their daemon say to each other over the local socket."""

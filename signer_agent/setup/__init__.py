@@ -1,0 +1,1 @@
+"""Making a signer agent from an invitation."""

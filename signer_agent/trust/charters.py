@@ -1,0 +1,272 @@
+"""The charter book: the versions that the agent knows, accepted, and has seen in force.
+
+A version counts for this agent when its person accepted it and it is in force. Whether it is in
+force the agent judges itself, from acceptances that it verified and histories that it verified; and
+once a version was in force it is so for ever, so that is kept.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from protocol.accession import Accession, accession
+from protocol.charter import MAX_PEOPLE, Acceptance, Chain, Charter, open_acceptance
+from protocol.displayable import InstanceName, PersonName
+from protocol.history import History
+from protocol.identifiers import Digest, UnitId
+from protocol.receipts import Receipt
+from protocol.schema import from_bytes
+from protocol.signing.statements import Signed
+from protocol.violations import Violation
+from signer_agent.objections import Objection, alarm
+
+MAX_VERSIONS = 1000
+_MAX_ACCEPTANCES = 2 * MAX_PEOPLE
+
+
+@dataclass(frozen=True)
+class Known:
+    """A version and the acceptances that came with it; those prove nothing until opened."""
+
+    charter: Charter
+    acceptances: tuple[Signed, ...]
+
+
+@dataclass(frozen=True)
+class CharterBook:
+    """All versions of one instance's charter that this agent has heard of.
+
+    `accepted` is the newest version that this agent's person accepted, `agreed` all that they
+    accepted one by one; `in_force` are those that are or were in force.
+    """
+
+    instance: InstanceName
+    practice: bool
+    known: Mapping[Digest, Known] = field(default_factory=dict)
+    accepted: Digest | None = None
+    agreed: frozenset[Digest] = frozenset()
+    in_force: frozenset[Digest] = frozenset()
+
+    # --- what it knows --------------------------------------------------------------------------
+
+    def chain(self, version: Digest) -> Chain | None:
+        """The versions up to this one; None while one of them isn't known."""
+        found: list[Charter] = []
+        digest: Digest | None = version
+        while digest is not None:
+            one = self.known.get(digest)
+            if one is None:
+                return None
+            found.append(one.charter)
+            digest = one.charter.previous
+        return Chain(reversed(found))
+
+    @cached_property
+    def trusted(self) -> Chain | None:
+        """The versions up to the newest one that this agent's person accepted."""
+        return None if self.accepted is None else self.chain(self.accepted)
+
+    @cached_property
+    def ruling(self) -> Charter | None:
+        """The newest version that is accepted here and in force."""
+        return None if self.trusted is None else self._newest_in_force(self.trusted)
+
+    @property
+    def standing(self) -> tuple[Charter, ...]:
+        """The accepted versions that are or were in force."""
+        versions = () if self.trusted is None else self.trusted.versions
+        return tuple(charter for charter in versions if charter.digest in self.in_force)
+
+    @cached_property
+    def overtaking(self) -> Charter | None:
+        """A version in force that this agent's person hasn't accepted; nothing is signed then."""
+        accepted = self._accepted_digests()
+        ahead = [
+            self.known[digest].charter
+            for digest in self.in_force
+            if digest in self.known and digest not in accepted
+        ]
+        return max(ahead, key=lambda charter: charter.number, default=None)
+
+    @property
+    def proposals(self) -> tuple[Charter, ...]:
+        """Versions that could be accepted: whole chains that go on from what is accepted."""
+        accepted = self._accepted_digests()
+        found = []
+        for digest, one in self.known.items():
+            if digest in accepted:
+                continue
+            chain = self.chain(digest)
+            if chain is None or (self.accepted is not None and chain.get(self.accepted) is None):
+                continue
+            found.append(one.charter)
+        return tuple(sorted(found, key=lambda charter: (charter.number, charter.digest)))
+
+    def acceptances(self, version: Digest) -> tuple[Acceptance, ...]:
+        """Who is known to have accepted a version: verified, each person once."""
+        return tuple(self._acceptances(version).values())
+
+    def accession(self, version: Digest, histories: Mapping[UnitId, History]) -> Accession | None:
+        """How far a version is on its way into force; None while its chain isn't whole."""
+        chain = self.chain(version)
+        if chain is None:
+            return None
+        return accession(
+            chain.newest,
+            self._newest_in_force(chain, before=version),
+            self.acceptances(version),
+            self._as_they_were(version, histories),
+        )
+
+    # --- what it hears --------------------------------------------------------------------------
+
+    def heard(self, charter: Charter, acceptances: tuple[Signed, ...]) -> "CharterBook":
+        """A version and acceptances, from the feed or a file. Violation for what can't be one."""
+        if (charter.instance, charter.practice) != (self.instance, self.practice):
+            raise Violation("a charter of another instance")
+        before = self.known.get(charter.digest)
+        if before is None:
+            if len(self.known) >= MAX_VERSIONS:
+                raise Violation(f"more than {MAX_VERSIONS} versions of the charter")
+            charter.check()
+        there = () if before is None else before.acceptances
+        together = tuple(dict.fromkeys((*there, *acceptances)))[:_MAX_ACCEPTANCES]
+        return replace(self, known={**self.known, charter.digest: Known(charter, together)})
+
+    def accept(self, version: Digest, signed: Signed) -> "CharterBook | Objection":
+        """The person's Yes, with the acceptance that their agent signed."""
+        chain = self.chain(version)
+        if chain is None:
+            return alarm(
+                "the charter's earlier versions aren't all here; it wasn't accepted",
+                expected="every version from the first on",
+                found="a gap",
+                next="connect, or take a file that holds all versions",
+            )
+        objection = self._goes_on(chain) or self._vouched_for(chain)
+        if objection is not None:
+            return objection
+        book = self.heard(chain.newest, (signed,))
+        return replace(book, accepted=version, agreed=self.agreed | {version})
+
+    def judged(self, histories: Mapping[UnitId, History]) -> "CharterBook":
+        """With the versions that have come into force by these verified histories."""
+        book = self
+        for digest, one in sorted(self.known.items(), key=lambda item: item[1].charter.number):
+            if digest not in book.in_force and book._comes_into_force(one.charter, histories):
+                book = replace(book, in_force=book.in_force | {digest})
+        return book
+
+    # --- rules ----------------------------------------------------------------------------------
+
+    def _goes_on(self, chain: Chain) -> Objection | None:
+        """A version is accepted only on top of what was accepted before."""
+        if self.accepted is None or chain.get(self.accepted) is not None:
+            return None
+        accepted = self.known[self.accepted].charter
+        return alarm(
+            "this charter doesn't go on from the version that you accepted; it wasn't accepted",
+            expected=f"version {accepted.number} among those that it follows",
+            found=f"version {chain.newest.number} of another line",
+            next="call the others: which version do they have?",
+        )
+
+    def _vouched_for(self, chain: Chain) -> Objection | None:
+        """Versions in between, that this person never saw, came into force by people they knew."""
+        if self.accepted is None:
+            return None
+        accepted = self.known[self.accepted].charter
+        for charter in chain.versions[accepted.number : -1]:
+            if charter.digest in self.in_force or charter.digest in self.agreed:
+                continue
+            return alarm(
+                f"version {charter.number} of the charter never came into force, and this one "
+                "follows it; it wasn't accepted",
+                expected=f"version {charter.number} accepted by people of the one before",
+                found=", ".join(one.person for one in self.acceptances(charter.digest)) or "nobody",
+                next=f"make it anew, on top of version {accepted.number}: quorate charter new",
+            )
+        return None
+
+    def _comes_into_force(self, charter: Charter, histories: Mapping[UnitId, History]) -> bool:
+        chain = self.chain(charter.digest)
+        found = self.accession(charter.digest, histories)
+        if chain is None or found is None or not found.in_force:
+            return False
+        others = self.in_force - {one.digest for one in chain.versions}
+        if any(digest in self.known for digest in others):
+            return False  # of two versions that follow the same one, the first stands
+        return charter.digest in self.agreed or self._by_people_before(chain)
+
+    def _by_people_before(self, chain: Chain) -> bool:
+        """A version that this person didn't accept needs people whom the one before named.
+
+        Else, while all units are in imprint mode, a version could name whomever it wants.
+        """
+        preceding = self._newest_in_force(chain, before=chain.newest.digest)
+        if preceding is None:
+            return True
+        people = {person.name for person in preceding.people}
+        accepted = self._acceptances(chain.newest.digest).keys() & people
+        return len(accepted) >= (1 if preceding.alone else preceding.floor.exit_people)
+
+    # --- bookkeeping ----------------------------------------------------------------------------
+
+    def _accepted_digests(self) -> frozenset[Digest]:
+        trusted = self.trusted
+        if trusted is None:
+            return frozenset()
+        return frozenset(charter.digest for charter in trusted.versions)
+
+    def _newest_in_force(self, chain: Chain, *, before: Digest | None = None) -> Charter | None:
+        for charter in reversed(chain.versions):
+            digest = charter.digest
+            if digest in self.in_force and digest != before:
+                return charter
+        return None
+
+    def _acceptances(self, version: Digest) -> dict[PersonName, Acceptance]:
+        chain = self.chain(version)
+        if chain is None:
+            return {}
+        preceding = self._newest_in_force(chain, before=version)
+        found: dict[PersonName, Acceptance] = {}
+        for signed in self.known[version].acceptances:
+            try:
+                opened = open_acceptance(signed, chain, preceding=preceding)
+            except Violation:
+                continue  # what doesn't verify isn't counted; others' answers come as they come
+            if opened.charter == version:
+                found.setdefault(opened.person, opened)
+        return found
+
+    def _as_they_were(
+        self, version: Digest, histories: Mapping[UnitId, History]
+    ) -> dict[UnitId, History]:
+        """The histories before the first receipt under this version or a later accepted one.
+
+        So that whoever comes late judges by the thresholds of then, and units that went through
+        imprint mode again under a later version don't count against an earlier one.
+        """
+        number = self.known[version].charter.number
+        trusted = self.trusted
+        later = {version} | {
+            charter.digest
+            for charter in (() if trusted is None else trusted.versions)
+            if charter.number > number
+        }
+        return {unit: _until(history, later) for unit, history in histories.items()}
+
+
+def claimed_person(signed: Signed) -> PersonName:
+    """Whose acceptance it says that it is; not verified."""
+    return from_bytes(Acceptance, signed.statement).person
+
+
+def _until(history: History, versions: set[Digest]) -> History:
+    for position, entry in enumerate(history.entries):
+        if isinstance(entry, Receipt) and entry.parsed().charter in versions:
+            return replace(
+                history, entries=history.entries[:position], hashes=history.hashes[:position]
+            )
+    return history

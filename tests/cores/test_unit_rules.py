@@ -1,0 +1,610 @@
+"""Every rule by which a crypto unit refuses: what provokes it, and the two values compared.
+
+Each case is refused by `prepare` and by `execute` alike, and leaves the unit's memory untouched.
+"""
+
+import ast
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from protocol.commands import bodies
+from protocol.commands.bodies import Body, LoadNewRegister, NamedPart
+from protocol.commands.command import Contribution, SignedCommand
+from protocol.identifiers import DAY, MINUTE, Digest, Instant, Signature
+from protocol.refusals import FACTS, Refusal, Rule
+from protocol.schema import from_bytes, to_bytes
+from protocol.sealing import hpke
+from protocol.sealing.contribution import SealedPart, sealing_info, vp_of
+from protocol.signing.labels import Label, labelled
+from tests.cast.commands import NOON, adds, contribution, load_of, request_digest, signed
+from tests.cast.people import (
+    ALICE,
+    BOB,
+    CAROL,
+    DAVE,
+    EVERYBODY,
+    IVAN,
+    MALLORY,
+    approval,
+    custodian,
+)
+from tests.cast.units import CastUnit
+
+REPOSITORY = Path(__file__).parents[2]
+PEOPLE = (ALICE, BOB, CAROL)
+GIVEN = [(ALICE, ALICE.part()), (BOB, BOB.part())]
+ALICES, BOBS = vp_of(ALICE.part()), vp_of(BOB.part())
+KEY_VP = vp_of(bytes(a ^ b for a, b in zip(ALICE.part(), BOB.part(), strict=True)))
+OTHER_VP = vp_of(b"another key")
+
+
+def new() -> CastUnit:
+    return CastUnit()
+
+
+def imprint() -> CastUnit:
+    unit = CastUnit()
+    unit.install(PEOPLE)
+    return unit
+
+
+def secure(signatures: int = 2, revocations: int = 2) -> CastUnit:
+    unit = CastUnit()
+    unit.leave_imprint(PEOPLE, signatures=signatures, revocations=revocations)
+    return unit
+
+
+def loaded() -> CastUnit:
+    unit = secure()
+    unit.load(GIVEN, [ALICE])
+    return unit
+
+
+def committed() -> CastUnit:
+    unit = loaded()
+    unit.run(bodies.CommitNewRegister(vp=KEY_VP), PEOPLE)
+    return unit
+
+
+def current() -> CastUnit:
+    unit = committed()
+    unit.run(bodies.SetImmediate(vp=KEY_VP), [ALICE])
+    return unit
+
+
+@dataclass(frozen=True)
+class Case:
+    """A unit, what it is sent, and what it must say."""
+
+    rule: Rule
+    make: Callable[[], CastUnit]
+    send: Callable[[CastUnit], SignedCommand]
+    expected: str
+    found: str
+
+
+CASES: list[Case] = []
+
+
+def case(
+    rule: Rule, make: Callable[[], CastUnit], *, expected: str, found: str
+) -> Callable[[Callable[[CastUnit], SignedCommand]], Callable[[CastUnit], SignedCommand]]:
+    def note(send: Callable[[CastUnit], SignedCommand]) -> Callable[[CastUnit], SignedCommand]:
+        CASES.append(Case(rule, make, send, expected, found))
+        return send
+
+    return note
+
+
+def refused(
+    rule: Rule, make: Callable[[], CastUnit], body: Body, *, expected: str, found: str
+) -> None:
+    """A case that is only a body, signed by everybody installed."""
+
+    def send(unit: CastUnit) -> SignedCommand:
+        installed = [who for who in EVERYBODY if unit.state.administrator(who.key.ski)]
+        return signed(unit.command(body), installed)
+
+    case(rule, make, expected=expected, found=found)(send)
+
+
+# --- what every command must pass -----------------------------------------------------------------
+
+UNIT, OTHER_UNIT = CastUnit(1), CastUnit(2)
+
+
+@case(Rule.WRONG_UNIT, secure, expected=UNIT.id.hex(), found=OTHER_UNIT.id.hex())
+def another_unit(unit: CastUnit) -> SignedCommand:
+    return signed(unit.command(bodies.Void(), unit=OTHER_UNIT.id), [ALICE])
+
+
+FIRST_LIFE = UNIT.memory.incarnation
+
+
+@case(
+    Rule.WRONG_INCARNATION,
+    secure,
+    expected=f"1, {FIRST_LIFE.id.hex()}",
+    found=f"2, {FIRST_LIFE.id.hex()}",
+)
+def another_life(unit: CastUnit) -> SignedCommand:
+    life = unit.memory.incarnation.but(number=2)
+    return signed(unit.command(bodies.Void(), incarnation=life), [ALICE])
+
+
+@case(Rule.WRONG_INCARNATION, secure, expected=f"1, {FIRST_LIFE.id.hex()}", found=f"1, {'00' * 16}")
+def a_life_with_this_number(unit: CastUnit) -> SignedCommand:
+    life = unit.memory.incarnation.but(id=bytes(16))
+    return signed(unit.command(bodies.Void(), incarnation=life), [ALICE])
+
+
+@case(Rule.STATE_CHANGED, secure, expected="state version 5, ", found="state version 4, ")
+def an_older_version(unit: CastUnit) -> SignedCommand:
+    return signed(unit.command(bodies.Void(), version=4), [ALICE])
+
+
+@case(Rule.STATE_CHANGED, secure, expected="state version 5, ", found="state version 5, 00000000…")
+def another_state(unit: CastUnit) -> SignedCommand:
+    return signed(unit.command(bodies.Void(), state=Digest(bytes(32))), [ALICE])
+
+
+@case(Rule.STATE_CHANGED, secure, expected="state version 6, ", found="state version 5, ")
+def a_state_before_a_void(unit: CastUnit) -> SignedCommand:
+    command = unit.command(bodies.SetControlPoint(point=1, on=True))
+    unit.run(bodies.Void(), [ALICE])
+    return signed(command, PEOPLE)
+
+
+@case(Rule.NOT_YET_VALID, secure, expected=f"at {NOON + 1} or later", found=str(NOON))
+def too_early(unit: CastUnit) -> SignedCommand:
+    return signed(unit.command(bodies.Void(), not_before=NOON + 1), [ALICE])
+
+
+@case(Rule.EXPIRED, secure, expected=f"before {NOON}", found=str(NOON))
+def in_the_last_minute(unit: CastUnit) -> SignedCommand:
+    return signed(unit.command(bodies.Void(), not_after=Instant(NOON + MINUTE)), [ALICE])
+
+
+@case(Rule.VALID_TOO_LONG, secure, expected="at most 604800000 ms", found="604800001 ms")
+def valid_for_a_week_and_a_bit(unit: CastUnit) -> SignedCommand:
+    return signed(unit.command(bodies.Void(), not_after=Instant(NOON + 7 * DAY + 1)), [ALICE])
+
+
+@case(Rule.VALID_TOO_LONG, secure, expected="at most 604800000 ms", found="604800001 ms")
+def set_clock_for_too_long(unit: CastUnit) -> SignedCommand:
+    body = bodies.SetClock(to=NOON)
+    return signed(unit.command(body, not_after=Instant(NOON + 7 * DAY + 1)), PEOPLE)
+
+
+@case(
+    Rule.SIGNATURE_INVALID,
+    secure,
+    expected="alice's signature over this command",
+    found="one that doesn't verify",
+)
+def a_forged_signature_beside_enough_others(unit: CastUnit) -> SignedCommand:
+    command = unit.command(bodies.SetControlPoint(point=1, on=True))
+    sent = signed(command, [BOB, CAROL])
+    forged = approval(MALLORY.key, command).but(ski=ALICE.key.ski)
+    return sent.but(approvals=(*sent.approvals, forged))
+
+
+@case(
+    Rule.SIGNATURE_INVALID,
+    secure,
+    expected="alice's signature over this command",
+    found="one that doesn't verify",
+)
+def a_signature_for_another_charter(unit: CastUnit) -> SignedCommand:
+    command = unit.command(bodies.Void())
+    other = signed(command.but(charter=Digest(bytes(32))), [ALICE])
+    return other.but(command=to_bytes(command))
+
+
+@case(
+    Rule.SIGNER_UNKNOWN,
+    secure,
+    expected="signatures of installed administrators",
+    found=MALLORY.key.ski.hex(),
+)
+def a_stranger_beside_enough_others(unit: CastUnit) -> SignedCommand:
+    return signed(unit.command(bodies.Void()), [ALICE, MALLORY])
+
+
+@case(
+    Rule.SIGNER_UNKNOWN,
+    new,
+    expected="signatures of installed administrators",
+    found=ALICE.key.ski.hex(),
+)
+def a_signature_in_an_empty_unit(unit: CastUnit) -> SignedCommand:
+    return signed(unit.command(adds(ALICE)), [ALICE])
+
+
+@case(Rule.TOO_FEW_SIGNATURES, secure, expected="2", found="1")
+def one_signature_of_two(unit: CastUnit) -> SignedCommand:
+    return signed(unit.command(bodies.SetControlPoint(point=1, on=True)), [ALICE])
+
+
+@case(Rule.TOO_FEW_SIGNATURES, secure, expected="2", found="1")
+def one_signature_twice(unit: CastUnit) -> SignedCommand:
+    return signed(unit.command(bodies.SetControlPoint(point=1, on=True)), [ALICE, ALICE])
+
+
+refused(
+    Rule.IMPRINT_MODE,
+    imprint,
+    bodies.SetControlPoint(point=1, on=True),
+    expected="thresholds of at least 1",
+    found="0 and 0",
+)
+
+# --- administrators and thresholds ----------------------------------------------------------------
+
+for title, shown in {
+    "": '0: ""',
+    "x" * 31: f'31: "{"x" * 31}"',
+    "älice": '5: "älice"',
+    "alice\n": '6: "alice\\u{a}"',
+    "a_b": '3: "a_b"',
+    " alice": '6: " alice"',
+    "alice ": '6: "alice "',
+    "\u202eecila": '6: "\\u{202e}ecila"',
+}.items():
+    refused(
+        Rule.ADMINISTRATOR_NAME,
+        secure,
+        bodies.AddAdministrator(key=DAVE.proven(title=title)),
+        expected="1 to 30 characters of PrintableString, no blank at either end",
+        found=shown,
+    )
+
+for unproven in (
+    DAVE.proven().but(proof=MALLORY.proven().proof),
+    DAVE.proven().but(proof=DAVE.proven(title="another name").proof),
+    DAVE.proven().but(claim=DAVE.proven().claim.but(public_key=bytes(31))),
+    DAVE.proven().but(claim=DAVE.proven().claim.but(public_key=b"")),
+    DAVE.proven().but(claim=DAVE.proven().claim.but(agent=MALLORY.agent)),
+):
+    refused(
+        Rule.ADMINISTRATOR_KEY,
+        secure,
+        bodies.AddAdministrator(key=unproven),
+        expected="a claim signed by its own key",
+        found="a signature that doesn't verify",
+    )
+
+refused(
+    Rule.ADMINISTRATOR_EXISTS,
+    secure,
+    bodies.AddAdministrator(key=ALICE.proven(title="alice again")),
+    expected="a key that isn't installed",
+    found=f'{ALICE.key.ski.hex()[:8]}…, installed as "alice"',
+)
+
+
+def full() -> CastUnit:
+    unit = CastUnit()
+    unit.leave_imprint(EVERYBODY[:8])
+    return unit
+
+
+refused(Rule.TOO_MANY_ADMINISTRATORS, full, adds(IVAN), expected="at most 8", found="9")
+
+refused(
+    Rule.NO_SUCH_ADMINISTRATOR,
+    secure,
+    bodies.RemoveAdministrator(ski=MALLORY.key.ski),
+    expected='one of "',
+    found=f"{MALLORY.key.ski.hex()[:8]}…",
+)
+refused(
+    Rule.NO_SUCH_ADMINISTRATOR,
+    new,
+    bodies.RemoveAdministrator(ski=MALLORY.key.ski),
+    expected="one of nobody",
+    found=f"{MALLORY.key.ski.hex()[:8]}…",
+)
+for strict in (partial(secure, 3, 1), partial(secure, 1, 3), partial(secure, 3, 3)):
+    refused(
+        Rule.REMOVAL_LEAVES_THRESHOLD,
+        strict,
+        bodies.RemoveAdministrator(ski=CAROL.key.ski),
+        expected="at least 3 who stay",
+        found="2",
+    )
+
+for make in (imprint, secure):
+    for signatures in (0, 9, 255):
+        refused(
+            Rule.SIGNATURE_THRESHOLD_RANGE,
+            # In imprint mode the *new* threshold must sign; nobody can have signed 9 times.
+            make if signatures == 0 else secure,
+            bodies.SetThresholds(signatures=signatures, revocations=2),
+            expected="1 to 8",
+            found=str(signatures),
+        )
+    for revocations in (0, 9, 255):
+        refused(
+            Rule.REVOCATION_THRESHOLD_RANGE,
+            make,
+            bodies.SetThresholds(signatures=2, revocations=revocations),
+            expected="1 to 8",
+            found=str(revocations),
+        )
+    refused(
+        Rule.REVOCATION_ABOVE_ADMINISTRATORS,
+        make,
+        bodies.SetThresholds(signatures=2, revocations=4),
+        expected="at most 3, the number of administrators",
+        found="4",
+    )
+refused(
+    Rule.THRESHOLD_ABOVE_ADMINISTRATORS,
+    secure,
+    bodies.SetThresholds(signatures=4, revocations=2),
+    expected="at most 3, the number of administrators",
+    found="4",
+)
+
+# --- master key registers -------------------------------------------------------------------------
+
+for count in (0, 1, 4, 8):
+
+    @case(Rule.PART_COUNT, secure, expected="2 or 3 parts", found=str(count))
+    def as_many_parts(unit: CastUnit, count: int = count) -> SignedCommand:
+        return unit.sealed_load([(ALICE, ALICE.part(str(n))) for n in range(count)], [ALICE])
+
+
+@case(Rule.PART_TWICE, secure, expected="different parts", found=f"{ALICES.hex()} again")
+def the_same_part_twice(unit: CastUnit) -> SignedCommand:
+    return unit.sealed_load([GIVEN[0], GIVEN[1], GIVEN[0]], [ALICE])
+
+
+@case(Rule.PART_TWICE, secure, expected="different parts", found=f"{ALICES.hex()} again")
+def the_same_part_by_two(unit: CastUnit) -> SignedCommand:
+    return unit.sealed_load([(ALICE, ALICE.part()), (BOB, ALICE.part())], [ALICE])
+
+
+@case(Rule.PART_MISSING, secure, expected=f"part {BOBS.hex()}", found="none")
+def a_part_that_did_not_come(unit: CastUnit) -> SignedCommand:
+    sent = unit.sealed_load(GIVEN, [ALICE])
+    return sent.but(contributions=sent.contributions[:1])
+
+
+@case(Rule.PART_MISSING, secure, expected=f"part {ALICES.hex()}", found="none")
+def no_part_at_all(unit: CastUnit) -> SignedCommand:
+    return unit.sealed_load(GIVEN, [ALICE]).but(contributions=())
+
+
+@case(Rule.PART_MISSING, secure, expected=f"part {ALICES.hex()}", found="none")
+def parts_that_were_given_for_another_load(unit: CastUnit) -> SignedCommand:
+    load, importer = unit.load_command(GIVEN)
+    other = load.but(not_after=Instant(load.not_after + 1))
+    return signed(load, [ALICE], [contribution(one, other, importer) for one in GIVEN])
+
+
+@case(
+    Rule.PART_UNREADABLE,
+    secure,
+    expected="sealed to this unit's importer key for this load",
+    found=f"part {BOBS.hex()}",
+)
+def a_part_sealed_to_another_unit(unit: CastUnit) -> SignedCommand:
+    load, importer = unit.load_command(GIVEN)
+    others = OTHER_UNIT.importer_key(request_digest())
+    given = [contribution(GIVEN[0], load, importer), contribution(GIVEN[1], load, others)]
+    return signed(load, [ALICE], given)
+
+
+@case(Rule.PART_MISMATCH, secure, expected=BOBS.hex(), found=vp_of(CAROL.part()).hex())
+def another_part_under_the_announced_vp(unit: CastUnit) -> SignedCommand:
+    load, importer = unit.load_command(GIVEN)
+    info = sealing_info(load, BOBS, BOB.agent)
+    sealed = hpke.seal(CAROL.part(), importer.public_key, info=info)
+    data = to_bytes(SealedPart(load=load.id, vp=BOBS, custodian=BOB.agent, sealed=sealed))
+    signature = Signature(BOB.identity.sign(labelled(Label.CONTRIBUTION, data)))
+    wrong = Contribution(statement=data, signature=signature)
+    return signed(load, [ALICE], [contribution(GIVEN[0], load, importer), wrong])
+
+
+@case(
+    Rule.PART_AUTHOR,
+    secure,
+    expected=f"part {BOBS.hex()} signed by custodian {BOB.agent.hex()[:8]}…",
+    found=f"custodian {MALLORY.agent.hex()[:8]}…",
+)
+def a_part_that_somebody_else_gives(unit: CastUnit) -> SignedCommand:
+    load, importer = unit.load_command(GIVEN)
+    given = [GIVEN[0], (MALLORY, BOB.part())]
+    return signed(load, [ALICE], [contribution(one, load, importer) for one in given])
+
+
+@case(
+    Rule.PART_AUTHOR,
+    secure,
+    expected=f"part {BOBS.hex()} signed by custodian {BOB.agent.hex()[:8]}…",
+    found="a signature that doesn't verify",
+)
+def a_part_whose_signature_is_another_parts(unit: CastUnit) -> SignedCommand:
+    sent = unit.sealed_load(GIVEN, [ALICE])
+    alices, bobs = sent.contributions
+    return sent.but(contributions=(alices, bobs.but(signature=alices.signature)))
+
+
+@case(
+    Rule.IMPORTER_KEY_UNKNOWN,
+    secure,
+    expected="an importer key made for this request and state",
+    found=f"{OTHER_VP.hex()[:8]}…",
+)
+def an_importer_key_that_nobody_made(unit: CastUnit) -> SignedCommand:
+    return unit.sealed_load(GIVEN, [ALICE], importer=Digest(OTHER_VP))
+
+
+@case(
+    Rule.IMPORTER_KEY_UNKNOWN,
+    secure,
+    expected="an importer key made for this request and state",
+    found="…",
+)
+def another_requests_importer_key(unit: CastUnit) -> SignedCommand:
+    other = unit.importer_key(request_digest("another"))
+    return unit.sealed_load(GIVEN, [ALICE], importer=other.digest)
+
+
+@case(
+    Rule.IMPORTER_KEY_UNKNOWN,
+    secure,
+    expected="an importer key made for this request and state",
+    found="…",
+)
+def an_importer_key_of_the_state_before(unit: CastUnit) -> SignedCommand:
+    importer = unit.importer_key(request_digest())
+    unit.run(bodies.Void(), [ALICE])
+    load = unit.command(load_of(GIVEN), request=request_digest(), importer=importer.digest)
+    return signed(load, [ALICE], [contribution(one, load, importer) for one in GIVEN])
+
+
+for make, state in ((loaded, "Full uncommitted"), (committed, "Full committed")):
+
+    @case(Rule.NEW_REGISTER_NOT_EMPTY, make, expected="Empty", found=state)
+    def a_load_over_a_key(unit: CastUnit) -> SignedCommand:
+        return unit.sealed_load(GIVEN, [ALICE])
+
+
+for make, state in ((secure, "Empty"), (committed, "Full committed"), (current, "Empty")):
+    refused(
+        Rule.NEW_REGISTER_NOT_UNCOMMITTED,
+        make,
+        bodies.CommitNewRegister(vp=KEY_VP),
+        expected="Full uncommitted",
+        found=state,
+    )
+for make, state in ((secure, "Empty"), (loaded, "Full uncommitted"), (current, "Empty")):
+    refused(
+        Rule.NEW_REGISTER_NOT_COMMITTED,
+        make,
+        bodies.SetImmediate(vp=KEY_VP),
+        expected="Full committed",
+        found=state,
+    )
+refused(
+    Rule.REGISTER_EMPTY,
+    current,
+    bodies.ClearNewRegister(vp=KEY_VP),
+    expected="a register that holds a key",
+    found="Empty",
+)
+refused(
+    Rule.REGISTER_EMPTY,
+    committed,
+    bodies.ClearCurrentRegister(vp=KEY_VP),
+    expected="a register that holds a key",
+    found="Empty",
+)
+for make, body in (
+    (loaded, bodies.CommitNewRegister(vp=OTHER_VP)),
+    (committed, bodies.SetImmediate(vp=OTHER_VP)),
+    (loaded, bodies.ClearNewRegister(vp=OTHER_VP)),
+    (committed, bodies.ClearNewRegister(vp=OTHER_VP)),
+    (current, bodies.ClearCurrentRegister(vp=OTHER_VP)),
+):
+    refused(Rule.VP_MISMATCH, make, body, expected=OTHER_VP.hex(), found=KEY_VP.hex())
+
+
+@case(Rule.SAME_KEY_AGAIN, current, expected="another key than the current one", found=KEY_VP.hex())
+def the_current_key_again(unit: CastUnit) -> SignedCommand:
+    return unit.sealed_load(GIVEN[::-1], [ALICE])
+
+
+@case(Rule.SAME_KEY_AGAIN, current, expected="another key than the current one", found=KEY_VP.hex())
+def the_current_key_from_other_parts(unit: CastUnit) -> SignedCommand:
+    halves = [CAROL.part(), ALICE.part(), BOB.part()]
+    last = bytes(a ^ b ^ c for a, b, c in zip(*halves, strict=True))
+    return unit.sealed_load([(CAROL, CAROL.part()), (DAVE, last)], [ALICE])
+
+
+# --- the rest -------------------------------------------------------------------------------------
+
+for point in (128, 255):
+    refused(
+        Rule.CONTROL_POINT_UNKNOWN,
+        secure,
+        bodies.SetControlPoint(point=point, on=True),
+        expected="0 to 127",
+        found=str(point),
+    )
+for attribute, quoted in (
+    ("zeroize-two", '"zeroize-two"'),
+    ("", '""'),
+    ("a\x1b[0m", '"a\\u{1b}[0m"'),
+):
+    refused(
+        Rule.ATTRIBUTE_UNKNOWN,
+        secure,
+        bodies.SetAttribute(attribute=attribute, on=True),
+        expected="zeroize-one",
+        found=quoted,
+    )
+
+# --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("one", CASES, ids=lambda one: f"{one.rule}-{one.send.__name__}")
+def test_the_unit_refuses_and_says_why(one: Case) -> None:
+    unit = one.make()
+    refusal = unit.refuses(one.send(unit))
+    assert refusal.rule is one.rule
+    assert one.expected in refusal.expected
+    assert one.found in refusal.found
+
+
+def test_every_rule_that_a_unit_names_has_a_case() -> None:
+    files = [
+        *(REPOSITORY / "hsm_backend" / "unit").glob("*.py"),
+        REPOSITORY / "protocol" / "commands" / "rules.py",
+        REPOSITORY / "protocol" / "commands" / "quorum.py",
+        REPOSITORY / "protocol" / "sealing" / "contribution.py",
+    ]
+    named = {
+        node.attr
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "Rule"
+    }
+    assert named == {one.rule.name for one in CASES}
+
+
+@pytest.mark.parametrize("rule", Rule)
+def test_every_rule_has_facts(rule: Rule) -> None:
+    facts = FACTS[rule]
+    assert facts.says and facts.next_step
+    assert facts.says[0].islower() and not facts.says.endswith(".")
+
+
+def test_a_refusal_is_never_longer_than_what_a_peer_accepts() -> None:
+    """The longest values that rules compare, spelt out character by character."""
+    unit = secure()
+    worst = "\U0010fffd" * 40
+    for body in (
+        bodies.SetAttribute(attribute=worst, on=True),
+        bodies.AddAdministrator(key=custodian("x").proven(title=worst * 5)),
+    ):
+        refusal = unit.refusal(body, PEOPLE)
+        assert from_bytes(Refusal, to_bytes(refusal)) == refusal
+
+
+def test_a_load_names_parts_by_vp_and_custodian() -> None:
+    assert load_of(GIVEN) == LoadNewRegister(
+        parts=(
+            NamedPart(vp=ALICES, custodian=ALICE.agent),
+            NamedPart(vp=BOBS, custodian=BOB.agent),
+        )
+    )

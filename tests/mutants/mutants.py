@@ -1,0 +1,353 @@
+"""One-line breakages of rules, and for each the test that must turn red.
+
+To add one: a file, a piece of its text that stands there once, what stands there instead, and the
+id of a test that takes a second or two. A mutant must be a mistake that somebody could make.
+"""
+
+from dataclasses import dataclass
+
+RULES = "tests/cores/test_unit_rules.py"
+TABLE = "tests/cores/test_signature_table.py"
+MACHINE = "tests/cores/test_unit_machine.py"
+SEALING = "tests/cores/test_sealing.py"
+SIGNING = "tests/cores/test_signing.py"
+SCHEMA = "tests/cores/test_schema.py"
+CHARTER = "tests/cores/test_charter.py"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A mistake: `old` becomes `new` in `file`, and `test` must fail."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+MUTANTS = [
+    # --- the signature table
+    Mutant(
+        "a commit needs one signature",
+        "protocol/commands/quorum.py",
+        "CommitNewRegister: (Need.REFUSED, Need.SIGNATURE_THRESHOLD)",
+        "CommitNewRegister: (Need.REFUSED, Need.ONE)",
+        f"{TABLE}::test_a_command_needs_so_many_signatures",
+    ),
+    Mutant(
+        "a removal needs the signature threshold",
+        "protocol/commands/quorum.py",
+        "RemoveAdministrator: (Need.NONE, Need.REVOCATION_THRESHOLD)",
+        "RemoveAdministrator: (Need.NONE, Need.SIGNATURE_THRESHOLD)",
+        f"{TABLE}::test_a_command_needs_so_many_signatures",
+    ),
+    Mutant(
+        "a load runs in imprint mode",
+        "protocol/commands/quorum.py",
+        "LoadNewRegister: (Need.REFUSED, Need.ONE)",
+        "LoadNewRegister: (Need.NONE, Need.ONE)",
+        f"{TABLE}::test_a_command_needs_so_many_signatures",
+    ),
+    Mutant(
+        "lowering the revocation threshold is like any other change",
+        "protocol/commands/quorum.py",
+        "if revocations < state.revocation_threshold:",
+        "if revocations < 0:",
+        f"{TABLE}::test_a_command_needs_so_many_signatures",
+    ),
+    Mutant(
+        "leaving imprint mode needs the threshold in force, which is 0",
+        "protocol/commands/quorum.py",
+        "            return signatures\n",
+        "            return state.signature_threshold\n",
+        f"{TABLE}::test_a_command_needs_so_many_signatures",
+    ),
+    Mutant(
+        "zeroize always needs one signature",
+        "protocol/commands/quorum.py",
+        "return 1 if one else state.signature_threshold",
+        "return 1",
+        f"{TABLE}::test_a_command_needs_so_many_signatures",
+    ),
+    # --- what every command must pass
+    Mutant(
+        "a command for another unit runs",
+        "hsm_backend/unit/admission.py",
+        "if command.unit == unit:",
+        "if command.unit:",
+        f"{RULES}::test_the_unit_refuses_and_says_why",
+    ),
+    Mutant(
+        "a life is known by its number",
+        "hsm_backend/unit/admission.py",
+        "if command.incarnation == memory.incarnation:",
+        "if command.incarnation.number == memory.incarnation.number:",
+        f"{RULES}::test_the_unit_refuses_and_says_why",
+    ),
+    Mutant(
+        "a state is known by its version",
+        "hsm_backend/unit/admission.py",
+        "if (command.version, command.state) == (memory.version, digest):",
+        "if command.version == memory.version:",
+        f"{RULES}::test_the_unit_refuses_and_says_why",
+    ),
+    Mutant(
+        "signatures are counted, not signers",
+        "hsm_backend/unit/admission.py",
+        "    have = len(distinct(approvals))",
+        "    have = len(approvals)",
+        f"{TABLE}::test_one_key_counts_once_however_often_it_signs",
+    ),
+    Mutant(
+        "one signature too few is enough",
+        "hsm_backend/unit/admission.py",
+        "if have >= needed:",
+        "if have >= needed - 1:",
+        f"{TABLE}::test_a_command_needs_so_many_signatures",
+    ),
+    Mutant(
+        "strangers' signatures count",
+        "hsm_backend/unit/admission.py",
+        """            return refuse(
+                Rule.SIGNER_UNKNOWN,
+                expected="signatures of installed administrators",
+                found=approval.ski.hex(),
+            )
+""",
+        "            continue\n",
+        f"{RULES}::test_the_unit_refuses_and_says_why",
+    ),
+    Mutant(
+        "a command runs until not-after",
+        "hsm_backend/unit/admission.py",
+        "latest = command.not_after - LAST_MINUTE",
+        "latest = command.not_after",
+        f"{MACHINE}::test_a_command_runs_from_not_before_until_a_minute_before_not_after",
+    ),
+    Mutant(
+        "a command may be valid for ever",
+        "hsm_backend/unit/admission.py",
+        "if validity <= LONGEST_VALIDITY:",
+        "if validity:",
+        f"{RULES}::test_the_unit_refuses_and_says_why",
+    ),
+    # --- administrators and thresholds
+    Mutant(
+        "an administrator's name may be long",
+        "protocol/commands/rules.py",
+        "if 1 <= len(name) <= 30 and",
+        "if 1 <= len(name) and",
+        f"{RULES}::test_the_unit_refuses_and_says_why",
+    ),
+    Mutant(
+        "a removal looks only at the signature threshold",
+        "protocol/commands/rules.py",
+        "needed = max(state.signature_threshold, state.revocation_threshold)",
+        "needed = state.signature_threshold",
+        f"{RULES}::test_the_unit_refuses_and_says_why",
+    ),
+    Mutant(
+        "who leaves still counts",
+        "protocol/commands/rules.py",
+        "left = len(state.administrators) - 1",
+        "left = len(state.administrators)",
+        f"{RULES}::test_the_unit_refuses_and_says_why",
+    ),
+    Mutant(
+        "the revocation threshold may be above the number of administrators",
+        "protocol/commands/rules.py",
+        "if body.revocations <= installed:",
+        "if body.signatures <= installed:",
+        f"{RULES}::test_the_unit_refuses_and_says_why",
+    ),
+    Mutant(
+        "an administrator's key needn't prove itself",
+        "protocol/commands/rules.py",
+        "        body.key.check()\n",
+        "        body.key.ski  # noqa: B018\n",
+        f"{RULES}::test_the_unit_refuses_and_says_why",
+    ),
+    # --- master key registers
+    Mutant(
+        "any key is committed",
+        "protocol/commands/rules.py",
+        "                new_register_not_uncommitted,\n"
+        "                lambda state: vp_mismatch(state.new, body.vp),\n",
+        "                new_register_not_uncommitted,\n",
+        f"{RULES}::test_the_unit_refuses_and_says_why",
+    ),
+    Mutant(
+        "a load overwrites",
+        "protocol/commands/rules.py",
+        "                lambda _: part_twice(body),\n                new_register_not_empty,\n",
+        "                lambda _: part_twice(body),\n",
+        f"{RULES}::test_the_unit_refuses_and_says_why",
+    ),
+    Mutant(
+        "the current key is loaded again",
+        "hsm_backend/unit/master_key.py",
+        "if memory.state.current.vp != vp:",
+        "if memory.state.new.vp != vp:",
+        f"{RULES}::test_the_unit_refuses_and_says_why",
+    ),
+    Mutant(
+        "an importer key is good for any request",
+        "hsm_backend/unit/master_key.py",
+        "if (public.digest, public.request) == (command.importer, command.request):",
+        "if public.digest == command.importer:",
+        f"{RULES}::test_the_unit_refuses_and_says_why",
+    ),
+    Mutant(
+        "anybody gives anybody's part",
+        "hsm_backend/unit/master_key.py",
+        "if part.custodian == named.custodian:",
+        "if part.custodian:",
+        f"{RULES}::test_the_unit_refuses_and_says_why",
+    ),
+    Mutant(
+        "a part isn't compared with its VP",
+        "protocol/sealing/contribution.py",
+        "if len(value) != 32 or vp_of(value) != part.vp:",
+        "if len(value) != 32:",
+        f"{RULES}::test_the_unit_refuses_and_says_why",
+    ),
+    Mutant(
+        "the seal isn't bound to the load",
+        "protocol/sealing/contribution.py",
+        "binding = _Binding(load=load.signing_bytes(), vp=vp, custodian=custodian)",
+        'binding = _Binding(load=b"", vp=vp, custodian=custodian)',
+        f"{SEALING}::test_every_field_of_the_load_is_bound_into_the_seal",
+    ),
+    Mutant(
+        "importer keys outlive their state",
+        "hsm_backend/unit/machine.py",
+        """        current_key=current_key,
+        importer_keys=(),
+    )
+
+
+def _reborn""",
+        """        current_key=current_key,
+    )
+
+
+def _reborn""",
+        f"{RULES}::test_the_unit_refuses_and_says_why",
+    ),
+    # --- lives, redelivery, time
+    Mutant(
+        "a redelivered command is checked again",
+        "hsm_backend/unit/machine.py",
+        "    if before is not None:\n        return Executed",
+        "    if before is None and False:\n        return Executed",
+        f"{MACHINE}::test_a_redelivered_command_gets_its_first_receipt",
+    ),
+    Mutant(
+        "a command doesn't raise the version",
+        "hsm_backend/unit/machine.py",
+        "        version=StateVersion(memory.version + 1),\n        state=after(",
+        "        version=memory.version,\n        state=after(",
+        f"{MACHINE}::test_a_receipt_holds_the_command_the_signatures_and_both_states",
+    ),
+    Mutant(
+        "the unit's clock is the host's",
+        "hsm_backend/unit/machine.py",
+        "    return max(now, memory.clock)",
+        "    return now",
+        f"{MACHINE}::test_the_units_clock_never_runs_backwards",
+    ),
+    Mutant(
+        "set immediate leaves the key in the new register too",
+        "hsm_backend/unit/machine.py",
+        "new_key, current_key = None, memory.new_key",
+        "current_key = memory.new_key",
+        f"{MACHINE}::test_a_key_goes_from_parts_to_the_current_register",
+    ),
+    Mutant(
+        "the digest of a state leaves the last receipt out",
+        "protocol/unit_state.py",
+        "_BoundState(state=state, last_receipt=last_receipt)",
+        "_BoundState(state=state, last_receipt=Digest(bytes(32)))",
+        f"{MACHINE}::test_a_state_that_looks_the_same_again_is_another",
+    ),
+    Mutant(
+        "a refusal for lack of signatures says never",
+        "protocol/refusals.py",
+        "208, can_still_run=True",
+        "208",
+        f"{MACHINE}::test_a_refusal_says_whether_the_command_can_still_run",
+    ),
+    # --- bytes and signatures
+    Mutant(
+        "other spellings of the same value are read",
+        "protocol/canonical.py",
+        "if again != data:",
+        "if not again:",
+        "tests/vectors/test_canonical.py::test_no_other_bytes",
+    ),
+    Mutant(
+        "text needn't be normal",
+        "protocol/canonical.py",
+        'if not unicodedata.is_normalized("NFC", value):',
+        'if not unicodedata.is_normalized("NFC", value.strip("\\u0301")):',
+        "tests/vectors/test_canonical.py::test_no_other_bytes",
+    ),
+    Mutant(
+        "text is taken for bytes, as base64",
+        "protocol/schema.py",
+        "msgspec.convert(plain, kind, builtin_types=(bytes,))",
+        "msgspec.convert(plain, kind)",
+        f"{SCHEMA}::test_what_is_no_such_structure",
+    ),
+    Mutant(
+        "a name may end with a line feed",
+        "protocol/displayable.py",
+        'max_length=30, pattern=r"\\A[a-z0-9][a-z0-9.\\-]*\\Z"',
+        'max_length=30, pattern=r"^[a-z0-9][a-z0-9.\\-]*$"',
+        f"{SCHEMA}::test_every_pattern_is_for_the_whole_text",
+    ),
+    Mutant(
+        "of a hybrid signature one half is enough",
+        "protocol/signing/algorithms.py",
+        "VerifyKey(public_key[:_ED25519_KEY]).verify(message, signature[:_ED25519_SIGNATURE])",
+        "VerifyKey(public_key[:_ED25519_KEY])",
+        "tests/vectors/test_signatures.py::test_hybrid",
+    ),
+    Mutant(
+        "labels are not signed",
+        "protocol/signing/labels.py",
+        'return label.value + b"\\0" + (value',
+        'return b"\\0" + (value',
+        f"{SIGNING}::test_a_statement_does_not_open_under_another_label",
+    ),
+    Mutant(
+        "a statement is read before it is verified",
+        "protocol/signing/statements.py",
+        "    verify_identity(key, labelled(label, signed.statement), signed.signature)\n",
+        "",
+        f"{SIGNING}::test_a_statement_does_not_open_under_another_key_or_changed",
+    ),
+    Mutant(
+        "a unit may sign for another",
+        "protocol/receipts.py",
+        "    if unit != unit_id(identity):",
+        "    if not unit:",
+        f"{MACHINE}::test_a_unit_signs_only_for_itself",
+    ),
+    # --- the charter
+    Mutant(
+        "one key belongs to two people",
+        "protocol/charter.py",
+        "skis = sorted(key.ski for person in self.people for key in person.keys)",
+        "skis = sorted({key.ski for person in self.people for key in person.keys})",
+        f"{CHARTER}::test_what_a_charter_refuses_to_be",
+    ),
+    Mutant(
+        "a new version replaces the agents of its judges",
+        "protocol/charter.py",
+        "before = chain.versions[charter.number - 2 : charter.number - 1]",
+        "before = chain.versions[charter.number - 1 : charter.number]",
+        f"{CHARTER}::test_a_new_version_cannot_replace_the_agents_of_its_judges",
+    ),
+]

@@ -1,0 +1,223 @@
+"""What is sent to the unit: bodies that fit its state more often than not, and what may be wrong.
+
+The choices are made by a `Random` whose seed Hypothesis draws: its own choices crowd into few
+corners, and here every kind should meet every rule.
+"""
+
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+from protocol.commands import bodies
+from protocol.commands.bodies import Body
+from protocol.commands.command import Approval, Command, Contribution
+from protocol.identifiers import DAY, MINUTE, SKI, VP, Digest, Instant
+from protocol.sealing.contribution import vp_of
+from protocol.sealing.importer import ImporterKey
+from tests.cast.commands import request_digest
+from tests.cast.keys import noise
+from tests.cast.people import MALLORY, approval
+from tests.cast.units import CastUnit
+from tests.properties.unit_driver import BY_SKI, PARTS, POOL, Driver
+from tests.properties.unit_model import NOT_IN_IMPRINT_MODE
+
+KINDS: dict[str, Any] = {str(one.__struct_config__.tag): one for one in bodies.KINDS}
+FITTING = {
+    "Empty": "load-new-register",
+    "Full uncommitted": "commit-new-register",
+    "Full committed": "set-immediate",
+}
+"""What comes next, by the state of the new register."""
+NAMES = ["", "x", "x" * 30, "x" * 31, " x", "x ", "o'hara (2)", "ä", "a\n", "a_b"]
+IN_THE_FIELDS = [
+    "unit",
+    "life number",
+    "life id",
+    "version",
+    "state",
+    "early",
+    "late",
+    "last minute",
+    "just in time",
+    "a week",
+    "over a week",
+]
+IN_THE_SIGNATURES = ["forged", "stranger", "twice", "another's", "one fewer", "one more"]
+WITH_A_PART = ["missing", "unreadable", "mismatch", "forged", "other", "other load"]
+OTHER_UNIT = CastUnit(2)
+
+
+def some_kind(driver: Driver, draw: Random) -> str:
+    """Any kind; most often one that fits the unit's state."""
+    model = driver.model
+    if draw.random() < 0.15:
+        return draw.choice(sorted(KINDS))
+    unfit = {"zeroize"} | (NOT_IN_IMPRINT_MODE if model.imprint else set())
+    unfit |= {kind for state, kind in FITTING.items() if state != model.new[0]}
+    if model.new[0] == "Empty":
+        unfit.add("clear-new-register")
+    if model.current[0] == "Empty":
+        unfit.add("clear-current-register")
+    fit = sorted(set(KINDS) - unfit)
+    if not model.imprint:
+        fit += [FITTING[model.new[0]]] * 2 + ["load-new-register"]
+        fit += ["zeroize"] * ("zeroize-one" not in model.attributes)
+    if len(model.administrators) >= 8:
+        fit += ["add-administrator"] * 3
+    return draw.choice(fit)
+
+
+def ask(driver: Driver, draw: Random, kind: str, wrong: str | None = None) -> None:
+    """Makes a command of this kind with this wrong about it, and sends it."""
+    if kind == "load-new-register":
+        _ask_load(driver, draw, wrong)
+        return
+    command = driver.unit.command(_body(driver, draw, kind), **_changes(driver, wrong))
+    _send(driver, draw, command, wrong, [])
+
+
+def _ask_load(driver: Driver, draw: Random, wrong: str | None) -> None:
+    """A load, with parts named, given, swapped, forged or left out."""
+    few, known = draw.choice((2, 2, 3)), sorted(PARTS)
+    vps = draw.sample(known, few) if draw.random() < 0.4 else known[:few]
+    if draw.random() < 0.25:
+        vps = draw.choices(known[:3], k=draw.randint(0, 4))
+    named = [(vp, PARTS[vp][0]) for vp in vps]
+    odd = draw.choice([*[None] * 8, "named for another", "another's importer", "no importer"])
+    if odd == "named for another" and named:
+        named[0] = (named[0][0], MALLORY)
+    load, importer = driver.load_command(named, **_changes(driver, wrong))
+    if odd == "another's importer":
+        importer = driver.importer_for(request_digest("another request"))
+        load = load.but(importer=importer.digest)
+    elif odd == "no importer":
+        load = load.but(importer=Digest(noise("an importer key of nobody")))
+    given = [one for vp in vps for one in _given(driver, draw, load, importer, vp, odd)]
+    given = draw.sample(given, len(given))
+    _send(driver, draw, load, wrong, given)
+
+
+def _send(
+    driver: Driver,
+    draw: Random,
+    command: Command,
+    wrong: str | None,
+    given: Sequence[Contribution],
+) -> None:
+    """Sends the command; where it has all it needs, first with one signature less."""
+    approvals = _signatures(driver, draw, command, wrong)
+    if wrong is None and approvals and draw.random() < 0.7:
+        driver.send(command, approvals[1:], given)
+    driver.send(command, approvals, given)
+
+
+def _given(
+    driver: Driver, draw: Random, load: Command, importer: ImporterKey, vp: VP, odd: str | None
+) -> list[Contribution]:
+    """A part; most often as it should be, always so where something else is odd already."""
+    match draw.choice(["nothing"] * 12 + WITH_A_PART) if odd is None else "nothing":
+        case "missing":
+            return []
+        case "unreadable":
+            other = driver.importer_for(request_digest("yet another request"))
+            return [driver.give(load, other, vp)]
+        case "mismatch":
+            return [driver.give(load, importer, vp, value=noise("another value"))]
+        case "forged":
+            return [driver.give(load, importer, vp, signer=MALLORY)]
+        case "other":
+            return [driver.give(load, importer, vp, who=MALLORY)]
+        case "other load":
+            later = Instant(load.not_after + 1)
+            return [driver.give(load.but(not_after=later), importer, vp)]
+    return [driver.give(load, importer, vp)]
+
+
+def _body(driver: Driver, draw: Random, kind: str) -> Body:
+    state, installed = driver.unit.state, sorted(driver.model.administrators)
+    match kind:
+        case "add-administrator":
+            new = [who for who in POOL if who.key.ski not in installed]
+            who = draw.choice(new if draw.random() < 0.8 else POOL)
+            title = draw.choice(NAMES) if draw.random() < 0.3 else None
+            proven = who.proven(title=title)
+            if draw.random() < 0.1:
+                proven = proven.but(proof=MALLORY.proven(title=title).proof)
+            return bodies.AddAdministrator(key=proven)
+        case "remove-administrator":
+            skis = installed * 3 + [POOL[0].key.ski, MALLORY.key.ski]
+            return bodies.RemoveAdministrator(ski=SKI(draw.choice(skis)))
+        case "set-thresholds":
+            least, most = (1, max(1, len(installed))) if draw.random() < 0.7 else (0, 9)
+            signatures, revocations = (draw.randint(least, most) for _ in range(2))
+            return bodies.SetThresholds(signatures=signatures, revocations=revocations)
+        case "set-clock":
+            to = driver.unit.now + draw.choice([-DAY, -MINUTE, 0, MINUTE, DAY])
+            return bodies.SetClock(to=Instant(to))
+        case "set-control-point":
+            point = draw.choice([0, 55, 66, 67, 127, 128, 255])
+            return bodies.SetControlPoint(point=point, on=draw.random() < 0.7)
+        case "set-attribute":
+            name = draw.choice(["zeroize-one"] * 4 + ["zeroize-two", ""])
+            return bodies.SetAttribute(attribute=name, on=draw.random() < 0.5)
+        case "void":
+            return bodies.Void()
+        case "zeroize":
+            return bodies.Zeroize()
+    register = state.current if kind == "clear-current-register" else state.new
+    vps = [register.vp or vp_of(b"none")] * 9 + [state.current.vp or vp_of(b"none")]
+    body: Body = KINDS[kind](vp=draw.choice(vps) if draw.random() < 0.9 else vp_of(b"some"))
+    return body
+
+
+def _changes(driver: Driver, wrong: str | None) -> dict[str, Any]:
+    """Fields of the command that aren't as they should be."""
+    seen = driver.unit.seen()
+    now, life = seen.clock, seen.incarnation
+    match wrong:
+        case "unit":
+            return {"unit": OTHER_UNIT.id}
+        case "life number":
+            return {"incarnation": life.but(number=life.number + 1)}
+        case "life id":
+            return {"incarnation": life.but(id=bytes(16))}
+        case "version":
+            return {"version": seen.version - 1}
+        case "state":
+            return {"state": driver.states.get(seen.version - 1, Digest(bytes(32)))}
+        case "early":
+            return {"not_before": now + 1}
+        case "late":
+            return {"not_before": now - 2 * DAY, "not_after": now - DAY}
+        case "last minute":
+            return {"not_after": now + MINUTE}
+        case "just in time":
+            return {"not_after": now + MINUTE + 1}
+        case "a week":
+            return {"not_after": now + 7 * DAY}
+        case "over a week":
+            return {"not_after": now + 7 * DAY + 1}
+    return {}
+
+
+def _signatures(
+    driver: Driver, draw: Random, command: Command, wrong: str | None
+) -> list[Approval]:
+    approvals = driver.signed_by(command, driver.enough(command.body))
+    installed = [BY_SKI[ski] for ski in sorted(driver.model.administrators)]
+    match wrong:
+        case "one fewer":
+            approvals = approvals[1:]
+        case "one more":
+            approvals = driver.signed_by(command, installed)
+        case "stranger":
+            approvals = [*approvals[1:], *driver.signed_by(command, [MALLORY])]
+        case "twice":
+            approvals = [*approvals[1:], *approvals[1:2] * 2]
+        case "forged" if installed:
+            forged = approval(MALLORY.key, command).but(ski=installed[0].key.ski)
+            approvals = [*approvals[:-1], forged]
+        case "another's" if installed:
+            other = command.but(practice=not command.practice)
+            approvals = [*approvals[:-1], *driver.signed_by(other, installed[-1:])]
+    return draw.sample(approvals, len(approvals))
