@@ -99,6 +99,11 @@ class Console:
         self._err.flush()
         self._drawn = True
 
+    def redone(self, text: str) -> None:
+        """The last of the lines that replace each other: it stays."""
+        self.redraw(text)
+        self._end_drawing()
+
     def ask(self, question: str) -> None:
         """The beginning of a line that a person completes."""
         self._end_drawing()

@@ -2,6 +2,8 @@
 
 import os
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +53,15 @@ class AgentDirectory:
     def socket(self) -> Path:
         """Where the daemon listens for its own user."""
         return self.path / "agent.socket"
+
+    @contextmanager
+    def reachable_socket(self) -> Iterator[str]:
+        """A name of the socket that is short enough for unix(7), however deep the directory is."""
+        descriptor = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield f"/proc/self/fd/{descriptor}/{self.socket.name}"
+        finally:
+            os.close(descriptor)
 
     @property
     def keys(self) -> Path:

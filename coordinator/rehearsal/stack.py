@@ -11,10 +11,10 @@ Everything goes by public commands, as any script could do it. All of it is prac
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from coordinator.rehearsal.process import Result, Server, run
 from quorate import private_files
@@ -30,12 +30,12 @@ NAMES = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi")
 
 @dataclass
 class Custodian:
-    """A person of the stack: a directory, a password file, a signer agent."""
+    """A person of the stack: a directory, a password file, a signer agent, the SKI of their key."""
 
     name: str
     directory: Path
     agent: Server
-    data: dict[str, Any] = field(default_factory=dict)
+    ski: str = ""
 
     @property
     def password_file(self) -> Path:

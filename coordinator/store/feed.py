@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coordinator.store.tables import feed
@@ -32,10 +32,7 @@ class Item:
 
 async def tell(connection: AsyncConnection, instance: InstanceName, news: News) -> Item:
     """Puts news at the end of the feed, in place of older news of the same subject."""
-    highest = await connection.execute(
-        select(func.max(feed.c.position)).where(feed.c.instance == instance)
-    )
-    item = _item((highest.scalar() or 0) + 1, news)
+    item = _item(await newest(connection, instance) + 1, news)
     changed = await connection.execute(
         update(feed)
         .where(feed.c.instance == instance, feed.c.subject == item.subject)
@@ -63,6 +60,29 @@ async def since(
         .order_by(feed.c.position)
     )
     return [Item(position, subject, body) for position, subject, body in rows]
+
+
+async def newest(connection: AsyncConnection, instance: InstanceName) -> int:
+    """The position of the newest news; 0 when there is none."""
+    highest = await connection.execute(
+        select(func.max(feed.c.position)).where(feed.c.instance == instance)
+    )
+    return int(highest.scalar() or 0)
+
+
+async def about(
+    connection: AsyncConnection, instance: InstanceName, *subjects: str
+) -> Sequence[News]:
+    """The newest news of every subject of these sorts: `agent`, `key`, `part`."""
+    rows = await connection.execute(
+        select(feed.c.body)
+        .where(
+            feed.c.instance == instance,
+            or_(*(feed.c.subject.startswith(f"{subject} ") for subject in subjects)),
+        )
+        .order_by(feed.c.position)
+    )
+    return [from_bytes(Feed, body).news for body in rows.scalars()]
 
 
 def _item(position: int, news: News) -> Item:

@@ -143,3 +143,33 @@ async def enrol(
         insert(agents).values(identity=identity, instance=instance, person=person, enrolled=at)
     )
     return True
+
+
+@dataclass(frozen=True)
+class Invited:
+    """An invitation without its token; `hashed` is what is stored of that."""
+
+    hashed: bytes
+    person: PersonName
+    expires: Instant
+    used: bool
+
+
+async def invited(
+    connection: AsyncConnection, instance: InstanceName, at: Instant
+) -> Sequence[Invited]:
+    """All invitations that haven't expired."""
+    rows = await connection.execute(
+        select(invitations.c.token, invitations.c.person, invitations.c.expires, invitations.c.used)
+        .where(invitations.c.instance == instance, invitations.c.expires > at)
+        .order_by(invitations.c.expires, invitations.c.token)
+    )
+    return [Invited(row[0], PersonName(row[1]), Instant(row[2]), row[3]) for row in rows]
+
+
+async def withdraw(connection: AsyncConnection, hashed: bytes) -> bool:
+    """Takes an invitation back; False when it was used or isn't there."""
+    done = await connection.execute(
+        delete(invitations).where(invitations.c.token == hashed, invitations.c.used.is_(False))
+    )
+    return bool(done.rowcount)

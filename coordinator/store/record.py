@@ -4,7 +4,7 @@
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,7 +14,16 @@ from coordinator.store.tables import checkpoints, log_entries, log_nodes
 from protocol.displayable import InstanceName
 from protocol.identifiers import Digest
 from protocol.record.entries import SaltedEntry, entry_leaf
-from protocol.record.tree import Frontier, Hash, NodeId, Path, consistency_nodes, consistency_path
+from protocol.record.tree import (
+    Frontier,
+    Hash,
+    NodeId,
+    Path,
+    consistency_nodes,
+    consistency_path,
+    inclusion_nodes,
+    inclusion_path,
+)
 from protocol.report.evidence import LogItem, OtherEntry, OwnEntry
 from protocol.schema import from_bytes, to_bytes
 
@@ -88,7 +97,22 @@ async def checkpoint(connection: AsyncConnection, digest: Digest) -> bytes | Non
 
 async def consistency(connection: AsyncConnection, old: int, new: int) -> Path:
     """Proof that the log of size `new` begins with that of size `old`."""
-    wanted = consistency_nodes(old, new)
+    nodes = await _stored(connection, consistency_nodes(old, new))
+    return consistency_path(old, new, nodes.__getitem__)
+
+
+def checkpoint_digest(note: bytes) -> Digest:
+    """SHA-256 of the signed note: what an opening names."""
+    return Digest(hashlib.sha256(note).digest())
+
+
+async def inclusion(connection: AsyncConnection, position: int, size: int) -> Path:
+    """Proof that the log of this size holds the leaf at `position`."""
+    nodes = await _stored(connection, inclusion_nodes(position, size))
+    return inclusion_path(position, size, nodes.__getitem__)
+
+
+async def _stored(connection: AsyncConnection, wanted: Collection[NodeId]) -> Mapping[NodeId, Hash]:
     rows = await connection.execute(
         select(log_nodes.c.level, log_nodes.c.position, log_nodes.c.hash).where(
             tuple_(log_nodes.c.level, log_nodes.c.position).in_(
@@ -96,10 +120,4 @@ async def consistency(connection: AsyncConnection, old: int, new: int) -> Path:
             )
         )
     )
-    stored = {NodeId(level, index): Hash(value) for level, index, value in rows}
-    return consistency_path(old, new, stored.__getitem__)
-
-
-def checkpoint_digest(note: bytes) -> Digest:
-    """SHA-256 of the signed note: what an opening names."""
-    return Digest(hashlib.sha256(note).digest())
+    return {NodeId(level, index): Hash(value) for level, index, value in rows}

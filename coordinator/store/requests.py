@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from coordinator.store.tables import requests
 from protocol.displayable import InstanceName
 from protocol.identifiers import Digest
-from protocol.request import Request
+from protocol.request import Request, RequestState
 from protocol.schema import from_bytes, to_bytes
 
 
@@ -80,3 +80,24 @@ async def not_ended(connection: AsyncConnection, instance: InstanceName) -> Sequ
 async def _one(connection: AsyncConnection, condition: ColumnElement[bool]) -> Request | None:
     body = (await connection.execute(select(requests.c.body).where(condition))).scalar()
     return None if body is None else from_bytes(Request, body)
+
+
+async def page(
+    connection: AsyncConnection,
+    instance: InstanceName,
+    *,
+    state: RequestState | None,
+    ended: bool | None,
+    before: int | None,
+    limit: int,
+) -> Sequence[Request]:
+    """Up to `limit` requests with ids below `before`, newest first."""
+    query = select(requests.c.body).where(requests.c.instance == instance)
+    if state is not None:
+        query = query.where(requests.c.state == state.value)
+    if ended is not None:
+        query = query.where(requests.c.ended.is_(ended))
+    if before is not None:
+        query = query.where(requests.c.id < before)
+    rows = await connection.execute(query.order_by(requests.c.id.desc()).limit(limit))
+    return [from_bytes(Request, body) for body in rows.scalars()]

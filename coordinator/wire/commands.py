@@ -5,7 +5,6 @@ from typing import Annotated
 import msgspec
 
 from coordinator.wire.values import Hex32, Json, Kind, Time
-from protocol.displayable import PersonName
 
 _Small = Annotated[int, msgspec.Meta(ge=0, le=255)]
 
@@ -33,7 +32,7 @@ class Part(Json):
     """A key part, and the person of the charter who gives it."""
 
     vp: Hex32
-    custodian: PersonName
+    custodian: Annotated[str, msgspec.Meta(max_length=64)]
 
 
 class LoadNewRegister(Kind, tag="load-new-register"):

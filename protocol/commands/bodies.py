@@ -135,3 +135,22 @@ KINDS: tuple[type[Body], ...] = (
 def kind_of(body: Body) -> str:
     """The kind's name in the bytes."""
     return str(type(body).__struct_config__.tag)
+
+
+TKE_NAMES: dict[type[Body], str] = {
+    AddAdministrator: "cryptounit-admin-add",
+    RemoveAdministrator: "cryptounit-admin-rm",
+    SetThresholds: "cryptounit-thrhld-set",
+    LoadNewRegister: "cryptounit-mk-load",
+    CommitNewRegister: "cryptounit-mk-commit",
+    SetImmediate: "cryptounit-mk-setimm",
+    ClearNewRegister: "cryptounit-mk-clrnew",
+    ClearCurrentRegister: "cryptounit-mk-clrcur",
+    SetControlPoint: "cryptounit-cp",
+    Zeroize: "cryptounit-zeroize",
+}
+
+
+def tke_name_of(body: Body) -> str:
+    """The command of the TKE plug-in that asks for it; ours where TKE has none."""
+    return TKE_NAMES.get(type(body), kind_of(body))

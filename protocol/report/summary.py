@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from protocol.charter import Charter
-from protocol.commands.bodies import LoadNewRegister, kind_of
+from protocol.commands.bodies import LoadNewRegister, kind_of, tke_name_of
 from protocol.commands.quorum import TABLE, Need
 from protocol.identifiers import SKI, Instant, UnitId
 from protocol.receipts import Receipt
@@ -156,7 +156,7 @@ def _request(proven: Proven, request: ProvenRequest) -> dict[str, Json]:
     charter = _charter_of(proven, request)
     return {
         "number": request.number,
-        "command": kind_of(filing.body),
+        "command": tke_name_of(filing.body),
         "parameters": _hex(to_plain(filing.body)),
         "purpose": filing.purpose,
         "filed_by": _filer(charter, request),

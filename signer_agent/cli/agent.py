@@ -273,6 +273,8 @@ async def status(console: Console, client: AgentClient) -> None:
             "accepted": found.accepted,
             "open": list(found.waiting),
             "log_size": found.log_size,
+            "offered_keys": found.offered_keys,
+            "agents": found.agents,
         }
     )
 
@@ -282,7 +284,7 @@ async def status(console: Console, client: AgentClient) -> None:
 @agent_option
 @pass_console
 async def report(console: Console, directory: Path, client: AgentClient) -> None:
-    """Makes a ceremony report in DIRECTORY: report.json, and charter.json as you accepted it.
+    """Makes a ceremony report in DIRECTORY: report.json, a page to print, and your charter.json.
 
     Your agent gathers log, histories and states, and checks every one before anything is written.
     """
@@ -291,6 +293,7 @@ async def report(console: Console, directory: Path, client: AgentClient) -> None
     from protocol.report.file import make_report
     from protocol.report.proof import ReportFails
     from quorate import private_files
+    from signer_agent.cli.report_page import report_page
     from signer_agent.local.messages import Gathered, GatherReport
 
     gathered = await client.ask(GatherReport(), Gathered)
@@ -307,9 +310,15 @@ async def report(console: Console, directory: Path, client: AgentClient) -> None
             next="call the others, and the people who run the coordinator",
         ) from None
     directory.mkdir(parents=True, exist_ok=True)
-    paths = {"report": directory / "report.json", "charter": directory / "charter.json"}
+    paths = {
+        "report": directory / "report.json",
+        "page": directory / "report.html",
+        "charter": directory / "charter.json",
+    }
     untouched = "no report was written"
     private_files.write(paths["report"], made.data, untouched=untouched, mode=0o644)
+    page = report_page(made.summary).encode()
+    private_files.write(paths["page"], page, untouched=untouched, mode=0o644)
     private_files.write(
         paths["charter"], write_charter_file(chain), untouched=untouched, mode=0o644
     )

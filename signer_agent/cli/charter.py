@@ -179,7 +179,8 @@ async def show(console: Console, full: bool, export: Path | None, client: AgentC
         chain = _chain(known, line.charter)
         export.write_bytes(write_charter_file(chain))
         console.say(f"✓ {export} written")
-    console.object(_as_json(line))
+    parts: list[Json] = [part.vp.hex() for part in known.parts]
+    console.object({**_as_json(line), "announced_parts": parts})
 
 
 @charter.command()

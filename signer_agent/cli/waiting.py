@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from protocol.charter import Charter
-from protocol.commands.bodies import LoadNewRegister, kind_of
+from protocol.commands.bodies import LoadNewRegister, tke_name_of
 from protocol.displayable import PersonName
 from protocol.identifiers import SKI
 from protocol.receipts import Receipt
@@ -181,7 +181,7 @@ def as_json(request: Request, people: People) -> dict[str, Any]:
     return {
         "instance": request.filing.instance,
         "request": request.id,
-        "command": kind_of(request.filing.body),
+        "command": tke_name_of(request.filing.body),
         "state": request.state.value,
         "needed": max((one.needed for one in request.progress), default=0),
         "waiting_for": [] if request.ended else people.waiting_for(request),

@@ -51,7 +51,8 @@ class AgentClient:
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         try:
-            reader, writer = await asyncio.open_unix_connection(self.directory.socket)
+            with self.directory.reachable_socket() as name:
+                reader, writer = await asyncio.open_unix_connection(name)
         except OSError:
             raise self._not_there("isn't running") from None
         wire.check_peer(writer)

@@ -198,6 +198,8 @@ class Status(Variant, tag="status"):
     accepted: int | None
     keys: str
     selected: tuple[SKI, ...]
+    offered_keys: int
+    agents: int
     waiting: tuple[int, ...]
     alarm: Objection | None
 

@@ -65,7 +65,8 @@ async def listening(agent: Agent) -> AsyncIterator[None]:
     path.unlink(missing_ok=True)
     old = os.umask(0o177)
     try:
-        server = await asyncio.start_unix_server(_Handler(agent).serve, path=path)
+        with agent.directory.reachable_socket() as name:
+            server = await asyncio.start_unix_server(_Handler(agent).serve, path=name)
     finally:
         os.umask(old)
     try:
@@ -271,6 +272,8 @@ class _Handler:
             accepted=None if trusted is None else trusted.newest.number,
             keys=str(agent.directory.keys),
             selected=kept.selected,
+            offered_keys=len(kept.keys),
+            agents=len(kept.agents),
             waiting=tuple(one.id for one in agent.waiting()),
             alarm=None if witness is None else forked(witness, agent.settings.instance),
         )

@@ -151,7 +151,7 @@ class _Log:
             self.held = not_in_log(f"{named.refusal.found} entries; the log has fewer")
         elif named.checkpoint == ahead.checkpoint:
             # Where the note isn't the log key's, there was one question: `held` says so anyway.
-            self.held = held(self.witness, self.note, named.checkpoint, named.proof)
+            self.held = held(self.witness, self.note, named.proof)
 
 
 def gather(

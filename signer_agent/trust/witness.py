@@ -117,20 +117,19 @@ class Held:
     size: int
 
 
-def held(witness: Witness, note: bytes, newest: bytes, proof: Path) -> Held | Objection:
+def held(witness: Witness, note: bytes, proof: Path) -> Held | Objection:
     """CHECKPOINT_IN_LOG: the checkpoint that a request names is of the log that this agent follows.
 
-    `newest` is the checkpoint that `witness` was brought to, `proof` that it goes on from `note`.
-    Violation when the log's key signed neither.
+    `proof` is that the witness's own checkpoint goes on from `note`.
     """
+    followed = witness.checkpoint
+    assert followed is not None  # a proof was asked for
     try:
         named = opened(witness.log, note)
     except Violation:
         return not_in_log("a checkpoint that the log key didn't sign")
-    if newest != witness.note:
-        raise Violation("a proof to another checkpoint than the one followed")
     try:
-        verify_extends(named, opened(witness.log, newest), proof)
+        verify_extends(named, followed, proof)
     except ProofFailed:
         return not_in_log(f"entry {named.size}, {short(named.root)}, of another log")
     return Held(note=checkpoint_digest(note), size=named.size)

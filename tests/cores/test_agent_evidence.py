@@ -126,7 +126,7 @@ def test_a_coordinator_that_withholds_the_end_of_a_history_is_unavailable():
     world.units[0].run(Void(), [CAROL])
 
     def withholding(question: Question, reply: Any) -> Reply:
-        return reply.but(entries=()) if isinstance(reply, HistoryPage) else reply  # type: ignore[no-any-return]
+        return reply.but(entries=()) if isinstance(reply, HistoryPage) else reply
 
     with pytest.raises(Unavailable):
         bob.gather(None, bent(world, withholding))

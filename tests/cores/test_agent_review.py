@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from protocol.charter import Floor
 from protocol.commands.bodies import (
     AddAdministrator,
     Body,
@@ -134,7 +135,8 @@ def test_a_verified_rejection_is_shown_and_a_forged_one_is_not():
     )
     good = sign_statement(Label.REJECTION, no, BOB.identity.sign)
     forged = sign_statement(Label.REJECTION, no.but(custodian=CAROL.agent), MALLORY.identity.sign)
-    other = sign_statement(Label.REJECTION, no.but(request=Digest(bytes(32))), CAROL.identity.sign)
+    elsewhere = no.but(request=Digest(bytes(32)), custodian=CAROL.agent)
+    other = sign_statement(Label.REJECTION, elsewhere, CAROL.identity.sign)
     news = news.but(request=news.request.but(rejections=(good, forged, other)))
     screen = alice.reviewed(news).screen
     assert [(one.person, one.reason) for one in screen.rejections] == [("bob", "no")]
@@ -791,6 +793,29 @@ def test_two_keys_of_one_person_count_once():
         ),
     )
     assert desk.reviewed(news).screen.have == 1
+
+
+def test_where_one_person_may_be_alone_each_of_their_keys_counts_once():
+    zoe = custodian("zoe", keys=2)
+    world = World(1, 1)
+    version = make_charter(
+        [zoe],
+        world.units,
+        alone=True,
+        floor=Floor(signatures=1, revocations=1, exit_people=1),
+    )
+    world.charter, world.people = version, (zoe,)
+    desk = Desk(world, zoe)
+    desk.accept(version)
+    unit = world.units[0]
+    unit.charter = version.digest
+    for key in zoe.keys:
+        unit.run(AddAdministrator(key=zoe.proven(key)))
+    unit.run(SetThresholds(signatures=2, revocations=2), zoe.keys)
+    news = world.signed_by(world.open(SetThresholds(signatures=1, revocations=2)), zoe)
+    screen = desk.reviewed(news).screen
+    assert (screen.have, screen.needed) == (1, 2)
+    assert [key.ski for key in screen.keys] == [zoe.keys[1].ski]
 
 
 # --- the log --------------------------------------------------------------------------------------

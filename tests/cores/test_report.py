@@ -50,9 +50,9 @@ def test_an_honest_report_verifies(record: CastRecord, evidence: Evidence):
     summary = read.summary
     assert [one["result"] for one in summary["requests"]] == ["executed"] * 7
     assert [one["command"] for one in summary["requests"]][-3:] == [
-        "load-new-register",
-        "commit-new-register",
-        "set-immediate",
+        "cryptounit-mk-load",
+        "cryptounit-mk-commit",
+        "cryptounit-mk-setimm",
     ]
     assert summary["requests"][3]["signed_by"] == ["alice", "bob"]
     assert summary["requests"][4]["parts"][0]["custodian"] == "alice"

@@ -28,7 +28,7 @@ FITTING = {
     "Full committed": "set-immediate",
 }
 """What comes next, by the state of the new register."""
-NAMES = ["", "x", "x" * 30, "x" * 31, " x", "x ", "o'hara (2)", "ä", "a\n", "a_b"]
+NAMES = ["", "x", "x" * 30, "x" * 31, "x" * 31, " x", "x ", "o'hara (2)", "ä", "a\n", "a_b"]
 IN_THE_FIELDS = [
     "unit",
     "life number",

@@ -5,11 +5,12 @@ events in the same order, and so the same trace.
 """
 
 import heapq
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from random import Random
 from typing import Any, Generic, TypeVar
 
 from protocol.identifiers import Instant
+from quorate.unavailable import Unavailable
 from tests.cast.commands import NOON
 from tests.sim.weather import Fault, Weather
 
@@ -183,6 +184,27 @@ class Party:
         """Starts a piece of work; it goes on whenever what it waits for has come."""
         self._tasks.append(work)
         self._step(work, self.life)
+
+    async def together(self, works: Sequence[Coroutine[Signal[Any], None, T]]) -> list[T]:
+        """All of them at once; the first error is raised once all have ended."""
+        results: dict[int, T] = {}
+        errors: list[Unavailable] = []
+        all_done: Signal[None] = Signal(self.world)
+
+        async def one(number: int, work: Coroutine[Signal[Any], None, T]) -> None:
+            try:
+                results[number] = await work
+            except Unavailable as error:
+                errors.append(error)
+            if len(results) + len(errors) == len(works):
+                all_done.give(None)
+
+        for number, work in enumerate(works):
+            self.begin(one(number, work))
+        await all_done
+        if errors:
+            raise errors[0]
+        return [results[number] for number in range(len(works))]
 
     def _step(self, work: Work, life: int) -> None:
         if not self.up or self.life != life:
