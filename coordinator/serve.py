@@ -7,7 +7,9 @@ from contextlib import AsyncExitStack
 
 from aiohttp import web
 
+from coordinator.accounts.passwords import Hasher
 from coordinator.agents.gateway import Gateway
+from coordinator.api.dispatch import MAX_BODY_BYTES, Api, plain_errors
 from coordinator.directory import CoordinatorDirectory
 from coordinator.engine.ledger import Ledger
 from coordinator.engine.pursuit import Pursuit
@@ -24,6 +26,7 @@ async def serve(
     instance: InstanceName,
     hosts: Sequence[tuple[str, tls.Fingerprint]],
     *,
+    practice: bool,
     host: str,
     port: int,
     ready: Callable[[str], None],
@@ -62,23 +65,29 @@ async def serve(
             on_change=unit_changed,
         )
         pursuit = Pursuit(ledger, units)
-        gateway = Gateway(
+        certificate = tls.fingerprint(directory.tls_certificate.read_text())
+        epoch = await ledger.epoch()
+        gateway = Gateway(ledger, units, certificate=certificate, epoch=epoch)
+        api = Api(
             ledger,
             units,
-            certificate=tls.fingerprint(directory.tls_certificate.read_text()),
-            epoch=await ledger.epoch(),
+            Hasher.for_instance(practice=practice),
+            practice=practice,
+            certificate=certificate,
+            epoch=epoch,
         )
         await units.start()
         stack.push_async_callback(units.stop)
         pursuing = asyncio.create_task(pursuit.run())
         stack.push_async_callback(_cancelled, pursuing)
-        application = web.Application()
-        application.add_routes(gateway.routes())
+        application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[plain_errors])
+        application.add_routes([*gateway.routes(), *api.routes()])
         context = tls.server_context(directory.tls_certificate, directory.tls_key)
         address = await stack.enter_async_context(
             serving.listening(application, host, port, context)
         )
         stack.push_async_callback(gateway.close)
+        stack.push_async_callback(api.close)
         private_files.write(
             directory.address, f"{address}\n".encode(), untouched="nothing was served"
         )

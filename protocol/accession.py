@@ -1,8 +1,10 @@
 """When a version of the charter comes into force.
 
 Once as many people of the version before have accepted it as the highest signature threshold in any
-unit; with all units in imprint mode, or with no version before, every custodian that it names. And
-never if a unit has left imprint mode, under another version, after the receipt that this one names.
+unit; with all units in imprint mode, or with no version before, every custodian that it names, and
+of those whom the version before names as many as take a unit out of imprint mode: else a version
+could name whomever its maker wants. Never while the history of a unit that it names isn't known, or
+lacks the receipt that it names, or if a unit has left imprint mode, under another version, since.
 """
 
 from collections.abc import Collection, Mapping
@@ -22,18 +24,36 @@ class Accession:
     needed: int
     accepted: frozenset[PersonName]
     asked: frozenset[PersonName]
-    left_imprint: frozenset[UnitId]
-    """Units that left imprint mode under another version since: this one has to be made anew."""
+    before_needed: int
+    """How many people of the version before must be among those who accepted."""
+    before_accepted: frozenset[PersonName]
+    before_asked: frozenset[PersonName]
+    unknown: frozenset[UnitId]
+    """Units that it names whose history isn't known yet."""
+    outdated: frozenset[UnitId]
+    """Units for whose sake it has to be made anew: their history lacks the receipt that it names,
+    or they left imprint mode under another version after it."""
+
+    @property
+    def enough(self) -> bool:
+        """Whether enough people have accepted it."""
+        before = len(self.before_accepted) >= self.before_needed
+        return len(self.accepted) >= self.needed and before
 
     @property
     def in_force(self) -> bool:
         """Whether nothing is missing."""
-        return len(self.accepted) >= self.needed and not self.left_imprint
+        return self.enough and not self.unknown and not self.outdated
 
     @property
     def waiting_for(self) -> frozenset[PersonName]:
         """Who could still accept, while too few have."""
-        return frozenset() if len(self.accepted) >= self.needed else self.asked - self.accepted
+        asked: frozenset[PersonName] = frozenset()
+        if len(self.accepted) < self.needed:
+            asked |= self.asked - self.accepted
+        if len(self.before_accepted) < self.before_needed:
+            asked |= self.before_asked - self.before_accepted
+        return asked
 
 
 def accession(
@@ -44,31 +64,41 @@ def accession(
 ) -> Accession:
     """How far `candidate` is. `preceding` is in force; `acceptances` and `histories` are verified.
 
-    `histories` holds every unit of both versions that is in reach or was seen.
+    `histories` holds every unit of both versions that was ever seen.
     """
     states = [history.state for history in histories.values()]
+    named = frozenset(person.name for person in candidate.people)
+    before: frozenset[PersonName] = frozenset()
+    before_needed = 0
+    if preceding is not None:
+        before = frozenset(person.name for person in preceding.people)
+        before_needed = 1 if preceding.alone else preceding.floor.exit_people
     if preceding is None or all(state.imprint for state in states):
-        asked = frozenset(person.name for person in candidate.people)
-        needed = len(asked)
+        asked, needed = named, len(named)
     else:
-        asked = frozenset(person.name for person in preceding.people)
-        needed = max(state.signature_threshold for state in states)
+        asked, needed = before, max(state.signature_threshold for state in states)
     accepted = frozenset(one.person for one in acceptances if one.charter == candidate.digest)
     return Accession(
         needed=needed,
         accepted=accepted & asked,
         asked=asked,
-        left_imprint=frozenset(
-            unit for unit, history in histories.items() if _left_imprint(candidate, history)
+        before_needed=before_needed,
+        before_accepted=accepted & before,
+        before_asked=before,
+        unknown=frozenset(unit.id for unit in candidate.units if unit.id not in histories),
+        outdated=frozenset(
+            unit for unit, history in histories.items() if _outdated(candidate, history)
         ),
     )
 
 
-def _left_imprint(candidate: Charter, history: History) -> bool:
+def _outdated(candidate: Charter, history: History) -> bool:
     unit = candidate.unit(history.unit)
-    named = None if unit is None else history.position(unit.last_receipt)
-    if named is None:
+    if unit is None:
         return False
+    named = history.position(unit.last_receipt)
+    if named is None:
+        return True
     return any(
         isinstance(entry, Receipt)
         and entry.before.imprint

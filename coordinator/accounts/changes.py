@@ -89,7 +89,9 @@ async def one_time_login(
 async def lasting_token(
     change: Change, by: Principal, label: str, valid_for: Duration, entropy: tokens.Entropy
 ) -> Issued | Refusal:
-    """A token of one's own for scripts."""
+    """A token of one's own for scripts. Who has only such a one can't make others."""
+    if by.token.kind is not TokenKind.SESSION:
+        return refuse(Rule.NOT_YOURS, expected="a login", found="a lasting token")
     account = await _account(change, by.account)
     if isinstance(account, Refusal):
         return account

@@ -16,7 +16,7 @@ from coordinator.engine.ledger import Change, Ledger
 from coordinator.store import accounts as store
 from coordinator.store.accounts import Account, Token, TokenKind
 from protocol.displayable import AccountName
-from protocol.identifiers import Instant
+from protocol.identifiers import SECOND, Instant
 from protocol.record.entries import EntryKind
 from protocol.record.operations import AccountChange, AccountEvent
 from protocol.refusals import Refusal, Rule, refuse
@@ -46,10 +46,14 @@ class Throttled:
 
     until: Instant
 
-    @property
-    def refusal(self) -> Refusal:
-        """TOO_MANY_ATTEMPTS, without saying of whom."""
-        return refuse(Rule.TOO_MANY_ATTEMPTS, expected="a pause after those that failed", found=0)
+    def seconds(self, at: Instant) -> int:
+        """How long to wait from `at` on."""
+        return max(1, -(-(self.until - at) // SECOND))
+
+    def refusal(self, at: Instant) -> Refusal:
+        """TOO_MANY_ATTEMPTS: on the account or from the address; which, isn't said."""
+        expected = f"the next attempt in {self.seconds(at)} s"
+        return refuse(Rule.TOO_MANY_ATTEMPTS, expected=expected, found="one now")
 
 
 async def authenticate(

@@ -219,6 +219,7 @@ async def invite(api: "Api", call: Call) -> Answer:
             practice=api.practice,
             url=asked.url,
             coordinator=api.ledger.keys.identity,
+            log=api.ledger.keys.log,
             instance=api.ledger.instance,
             person=asked.person,
             token=token,

@@ -20,6 +20,7 @@ STATUS: Mapping[Rule, int] = {
     Rule.NO_SUCH_INVITATION: 404,
     Rule.UNIT_NOT_IN_CHARTER: 404,
     Rule.LOG_SHORTER: 404,
+    Rule.PASSWORD_LENGTH: 422,
     Rule.TOO_MANY_ATTEMPTS: 429,
 }
 CONFLICT = 409
@@ -48,7 +49,7 @@ def done(answer: msgspec.Struct | Mapping[str, object]) -> web.Response:
     )
 
 
-def refused(refusal: Refusal) -> web.Response:
+def refused(refusal: Refusal, *, headers: Mapping[str, str] | None = None) -> web.Response:
     """A rule's No."""
     wrong_password = refusal.rule is Rule.LOGIN_REFUSED
     return trouble(
@@ -59,6 +60,7 @@ def refused(refusal: Refusal) -> web.Response:
         found=refusal.found,
         rule=refusal.rule.value,
         next=refusal.facts.next_step,
+        headers=headers,
     )
 
 

@@ -162,6 +162,7 @@ async def serve(
         CoordinatorDirectory(directory),
         InstanceName(instance),
         [_unit_host(text) for text in unit_hosts],
+        practice=practice,
         host=host,
         port=port,
         ready=ready,

@@ -35,16 +35,20 @@ async def charter_does_not_follow(
     """CHARTER_DOES_NOT_FOLLOW: of this instance and coordinator, after the newest in force."""
     newest = await change.in_force()
     previous = None if newest is None else newest.digest
-    expected: tuple[object, ...] = (change.instance, previous, keys.identity, keys.log)
+    number = 1 if newest is None else newest.number + 1
+    practice = charter.practice if newest is None else newest.practice
+    expected: tuple[object, ...] = (
+        (change.instance, practice, number, previous),
+        keys.identity,
+        keys.log,
+    )
     found = (
-        charter.instance,
-        charter.previous,
+        (charter.instance, charter.practice, charter.number, charter.previous),
         charter.coordinator.identity,
         charter.coordinator.log,
     )
     if expected == found or newest == charter:
         return None
-    number = 1 if newest is None else newest.number + 1
     return refuse(
         Rule.CHARTER_DOES_NOT_FOLLOW,
         expected=f"version {number} of {change.instance}, with this coordinator's keys",

@@ -313,9 +313,14 @@ def checkpoint_in_log(news: RequestNews, opening: Opening, evidence: Evidence) -
         )
     if isinstance(evidence.held, Objection):
         return evidence.held
-    if evidence.held is None or evidence.held.note != opening.checkpoint:
-        raise ValueError("the evidence was gathered without the request's checkpoint")
-    return None
+    if evidence.held is not None and evidence.held.note == opening.checkpoint:
+        return None
+    return object_to(
+        Exit.UNREACHABLE,
+        f"the request was opened while the agent looked; {NOTHING_SIGNED}",
+        next="try again",
+        rule="CHECKPOINT_IN_LOG",
+    )
 
 
 def name_of(book: CharterBook) -> NameOf:

@@ -42,8 +42,8 @@ class UnitResult(Struct):
     """What became of a request on one unit.
 
     `executed` and `refused` are proven by the unit's signature; `outcome` is the coordinator's word
-    where neither is. `part_named` says whether the load's receipt names the part that the person
-    gave; None where they gave none.
+    where neither is. `part_named`: where a load's receipt names a part of this custodian, whether
+    it is one of theirs; None where it names none.
     """
 
     unit: UnitLine
@@ -65,7 +65,7 @@ def results(
 ) -> tuple[UnitResult, ...]:
     """What verified receipts and refusals prove, target by target.
 
-    `charter` is the version that the request was opened under, `own_parts` what this agent gave.
+    `charter` is the version that the request was opened under, `own_parts` the person's key parts.
     """
     found = []
     for progress in request.progress:
@@ -131,5 +131,5 @@ def _executed(
         new=receipt.after.new,
         current=receipt.after.current,
         can_still_run=False,
-        part_named=own_parts <= named if own_parts else None,
+        part_named=named <= own_parts if named else None,
     )

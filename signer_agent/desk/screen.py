@@ -191,7 +191,10 @@ def _decisive(screen: Screen) -> Screen:
 
 def what_changed(seen: Screen, now: Screen) -> tuple[tuple[str, str, str], ...]:
     """What two screens of a request differ in that people decide on: what, as seen, as it is."""
-    return tuple(_differences(_decisive(seen), _decisive(now)))
+    found = tuple(_differences(_decisive(seen), _decisive(now)))
+    if not found and seen.decided_on != now.decided_on:
+        return (("what is shown", seen.decided_on.hex()[:8], now.decided_on.hex()[:8]),)
+    return found
 
 
 def _differences(seen: Screen, now: Screen) -> Iterator[tuple[str, str, str]]:

@@ -50,12 +50,12 @@ class CharterBook:
     # --- what it knows --------------------------------------------------------------------------
 
     def chain(self, version: Digest) -> Chain | None:
-        """The versions up to this one; None while one of them isn't known."""
+        """The versions up to this one; None while one isn't known, or where one doesn't follow."""
         found: list[Charter] = []
         digest: Digest | None = version
         while digest is not None:
             one = self.known.get(digest)
-            if one is None:
+            if one is None or (found and one.charter.number + 1 != found[-1].number):
                 return None
             found.append(one.charter)
             digest = one.charter.previous
@@ -193,22 +193,9 @@ class CharterBook:
         found = self.accession(charter.digest, histories)
         if chain is None or found is None or not found.in_force:
             return False
+        # Of two versions that follow the same one, the first stands.
         others = self.in_force - {one.digest for one in chain.versions}
-        if any(digest in self.known for digest in others):
-            return False  # of two versions that follow the same one, the first stands
-        return charter.digest in self.agreed or self._by_people_before(chain)
-
-    def _by_people_before(self, chain: Chain) -> bool:
-        """A version that this person didn't accept needs people whom the one before named.
-
-        Else, while all units are in imprint mode, a version could name whomever it wants.
-        """
-        preceding = self._newest_in_force(chain, before=chain.newest.digest)
-        if preceding is None:
-            return True
-        people = {person.name for person in preceding.people}
-        accepted = self._acceptances(chain.newest.digest).keys() & people
-        return len(accepted) >= (1 if preceding.alone else preceding.floor.exit_people)
+        return not any(digest in self.known for digest in others)
 
     # --- bookkeeping ----------------------------------------------------------------------------
 

@@ -94,7 +94,7 @@ def _goes_on(history: History, seen: Seen) -> bool:
 def _anew(history: History, seen: Seen, charter: Charter | None) -> bool:
     """Whether the person accepted a version that names a receipt of a life that is new to us."""
     unit = None if charter is None else charter.unit(history.unit)
-    if unit is None or seen.history.position(unit.last_receipt) is not None:
+    if unit is None:
         return False
     named = history.position(unit.last_receipt)
     start = history.this_life().start

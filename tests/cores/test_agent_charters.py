@@ -136,7 +136,7 @@ def test_a_unit_that_left_imprint_mode_under_the_old_version_keeps_the_new_one_o
     bob.accept(version, others=[ALICE, CAROL, DAVE])
     assert bob.book.ruling == world.charter
     waiting = bob.book.accession(version.digest, bob.look().histories)
-    assert waiting is not None and waiting.left_imprint == {world.units[0].id}
+    assert waiting is not None and waiting.outdated == {world.units[0].id}
 
 
 def test_who_comes_late_judges_older_versions_by_the_thresholds_of_then():

@@ -324,7 +324,9 @@ def test_whatever_else_is_shown_is_decided_on(change):
     screen = bob.reviewed(
         world.open(SetThresholds(signatures=3, revocations=3), targets=world.units[:2])
     ).screen
-    assert screen.but(**change).decided_on != screen.decided_on
+    other = screen.but(**change)
+    assert other.decided_on != screen.decided_on
+    assert what_changed(screen, other) != ()
 
 
 # --- rejecting ------------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ from hsm_backend.unit import machine
 from protocol.charter import Charter
 from protocol.commands.bodies import SetThresholds, Void, Zeroize
 from protocol.history import History, verify_history
-from protocol.identifiers import HOUR, CommandId, Digest, Instant
-from protocol.receipts import StateAnswer, entry_hash
+from protocol.identifiers import HOUR, CommandId, Digest, Instant, StateVersion
+from protocol.receipts import Birth, BirthCause, StateAnswer, entry_hash
 from protocol.record.tree import Hash
 from protocol.schema import from_bytes
 from protocol.session.messages import HISTORY_PAGE, Consistency, HistoryPage, States
@@ -219,6 +219,23 @@ def test_without_a_zeroize_no_version_makes_a_rollback_good():
     twice = Twice()
     twice.unit.run(Void(), [BOB])
     assert not twice.learns(twice.version(twice.unit.last_receipt))
+
+
+def test_no_version_makes_a_restored_life_good():
+    twice = Twice()
+    memory = twice.unit.memory
+    birth = Birth(
+        unit=twice.unit.id,
+        incarnation=memory.incarnation.but(number=memory.incarnation.number + 1),
+        version=StateVersion(memory.version + 1),
+        previous=memory.last_receipt,
+        cause=BirthCause.RESTORE,
+        after=twice.unit.state,
+        at=twice.unit.now,
+    )
+    signed = sign_statement(Label.HISTORY, birth, twice.unit.key.sign)
+    twice.unit.entries.append(signed)
+    assert not twice.learns(twice.version(entry_hash(signed)))
 
 
 def test_a_zeroize_that_was_seen_before_makes_no_later_rollback_good():

@@ -31,7 +31,7 @@ from protocol.signing.labels import Label
 from protocol.signing.statements import sign_statement
 from protocol.standing import Ground
 from quorate.exits import Exit
-from signer_agent.desk.review import Review
+from signer_agent.desk.review import Review, review
 from signer_agent.objections import Objection
 from signer_agent.trust.evidence import AskConsistency, AskStates, Question, Reply
 from tests.cast.charters import charter as make_charter
@@ -387,8 +387,6 @@ def test_a_request_for_another_state_of_the_same_version_is_found():
 
 
 def test_a_state_older_than_a_minute_is_not_signed():
-    from signer_agent.desk.review import review
-
     world, (_, bob, _), vp = loaded()
     news = world.open(CommitNewRegister(vp=vp))
     evidence = bob.gather(news)
@@ -881,6 +879,14 @@ def test_a_request_without_its_checkpoint_is_found(bend: str):
         news = world.open(CommitNewRegister(vp=vp), checkpoint=checkpoint_digest(stranger.note()))
     found = bob.review(news.but(checkpoint=notes[bend]))
     assert_objects(found, Exit.ALARM, "CHECKPOINT_IN_LOG")
+
+
+def test_a_request_that_was_opened_while_the_agent_looked_is_tried_again():
+    world, (_, bob, _), vp = loaded()
+    news = world.open(CommitNewRegister(vp=vp))
+    evidence = bob.gather(None)
+    found = review(news, bob.seat, evidence, world.now)
+    assert_objects(found, Exit.UNREACHABLE, "CHECKPOINT_IN_LOG")
 
 
 # --- clocks ---------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from protocol.violations import Violation
 INVITATION = Invitation(
     url="https://quorate.example:7443",
     coordinator=IdentityKey(bytes(range(32))),
+    log=IdentityKey(bytes(range(1, 33))),
     instance=InstanceName("ledger-eu"),
     practice=False,
     person=PersonName("bob"),
@@ -55,13 +56,14 @@ def test_only_https_is_an_address():
     plain = {
         "url": "http://quorate.example",
         "coordinator": bytes(32),
+        "log": bytes(32),
         "instance": "ledger-eu",
         "practice": False,
         "person": "bob",
         "token": bytes(32),
     }
     encoded = base64.urlsafe_b64encode(canonical.encode(plain)).rstrip(b"=").decode()
-    with pytest.raises(Violation, match="not a valid Invitation"):
+    with pytest.raises(Violation, match="url"):
         read_invitation(PREFIX + encoded)
 
 

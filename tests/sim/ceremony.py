@@ -1,0 +1,249 @@
+"""The initialisation of a service instance, from nothing to one master key on all units.
+
+Three custodians, four units. One of the custodians files every step, and files it again when it
+ended without having run; what the others do they do because they are asked.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from protocol.charter import Charter
+from protocol.commands.bodies import (
+    Body,
+    CommitNewRegister,
+    LoadNewRegister,
+    NamedPart,
+    SetImmediate,
+    SetThresholds,
+)
+from protocol.identifiers import DAY, SECOND, VP, UnitId
+from protocol.request import Request
+from protocol.session.messages import Done, FileRequest, Publication
+from quorate.unavailable import Unavailable
+from signer_agent.desk.filing import file, wish
+from signer_agent.desk.receipts import UnitResult, results
+from signer_agent.objections import Objection
+from tests.cast.charters import instance
+from tests.cast.commands import adds, nonce
+from tests.cast.people import ALICE, BOB, Custodian
+from tests.sim.agent import SimAgent
+from tests.sim.coordinator import SimCoordinator
+from tests.sim.link import AgentDisk
+from tests.sim.network import Network
+from tests.sim.unit import SimUnit
+from tests.sim.weather import Fault, Weather
+from tests.sim.world import World
+
+PARTS = {who.name: who.part() for who in (ALICE, BOB)}
+MASTER_KEY = bytes(a ^ b for a, b in zip(*PARTS.values(), strict=True))
+AT_MOST = 7 * DAY
+PAUSE = 5 * SECOND
+"""How often the filing custodian looks how far it is."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step: its body, made from what is known by then; None while that is too little."""
+
+    name: str
+    body: Callable[["FilingAgent"], Body | None]
+
+
+def initialise(people: Sequence[Custodian]) -> tuple[Step, ...]:
+    """The steps of the initialisation, in order."""
+    return (
+        *(Step(f"add {who.name}", lambda _, who=who: adds(who)) for who in people),  # type: ignore[misc]
+        Step("thresholds", lambda _: SetThresholds(signatures=2, revocations=2)),
+        Step("load", lambda agent: agent.load_of_announced()),
+        Step("commit", lambda agent: _of_loaded(agent, CommitNewRegister)),
+        Step("set immediate", lambda agent: _of_loaded(agent, SetImmediate)),
+    )
+
+
+def _of_loaded(
+    agent: "FilingAgent", kind: type[CommitNewRegister] | type[SetImmediate]
+) -> Body | None:
+    vp = agent.loaded()
+    return None if vp is None else kind(vp=vp)
+
+
+class FilingAgent(SimAgent):
+    """The custodian who files the steps."""
+
+    plan: tuple[Step, ...] = ()
+
+    def start(self) -> None:
+        self._verified: dict[int, tuple[Request, tuple[UnitResult, ...]]] = {}
+        self._looked_at_disk: AgentDisk | None = None
+        self._finished = False
+        super().start()
+        self.begin(self._file_steps())
+
+    async def _file_steps(self) -> None:
+        while not self.finished:
+            await self.world.sleep(PAUSE)
+            try:
+                await self._file_next()
+            except Unavailable:
+                continue
+
+    async def _file_next(self) -> None:
+        """Files the first step that has to be, if all before it are on their way."""
+        for step in self.plan:
+            if self._under_way(step.name):
+                continue
+            if self.disk.book.ruling is None:
+                await self.gather(None)
+            body = step.body(self)
+            if body is None or self.disk.book.ruling is None:
+                return
+            await self._file(step.name, body)
+            return
+
+    async def _file(self, step: str, body: Body) -> None:
+        attempt = self.disk.attempts.get(step, 0) + 1
+        evidence = await self.gather(None)
+        targets = self._not_run(step)
+        wanted = wish(body, targets, f"{step}, attempt {attempt}")
+        wanted = wanted.but(ahead=True, idempotency_key=f"{step} {attempt}")
+        filed = file(
+            wanted,
+            self.seat,
+            evidence,
+            sign=self.who.identity.sign,
+            at=self.now,
+            nonce=nonce(f"filing {step} {attempt}"),
+        )
+        if isinstance(filed, Objection):
+            self._object(0, filed)
+            return
+        self.world.note(f"{self.name} files {step}, attempt {attempt}")
+        attempts = {**self.disk.attempts, step: attempt}
+        self.write(replace(self.disk, attempts=attempts).publishing(filed))
+
+    def acknowledged(self, publication: Publication, done: Done) -> AgentDisk:
+        disk = super().acknowledged(publication, done)
+        if isinstance(publication, FileRequest) and done.request is not None:
+            assert publication.idempotency_key is not None
+            step, _, _ = publication.idempotency_key.rpartition(" ")
+            return replace(disk, filed={**disk.filed, step: done.request})
+        return disk
+
+    # --- what it knows --------------------------------------------------------------------------
+
+    @property
+    def finished(self) -> bool:
+        """Whether every step has run everywhere, by receipts that this agent has verified."""
+        if self._looked_at_disk is not self.disk:
+            self._looked_at_disk = self.disk
+            self._finished = all(not self._not_run(step.name) for step in self.plan)
+        return self._finished
+
+    def load_of_announced(self) -> Body | None:
+        """The load of the parts that two custodians have announced."""
+        if len(self.disk.parts) < 2:
+            return None
+        parts = sorted(self.disk.parts.items())
+        return LoadNewRegister(parts=tuple(NamedPart(vp=vp, custodian=who) for vp, who in parts))
+
+    def loaded(self) -> VP | None:
+        """What the load made, as the receipts of all units say."""
+        found = self._results("load")
+        vps = {one.new.vp for one in found if one.executed and one.new is not None}
+        whole = len(found) > 0 and not self._not_run("load")
+        return vps.pop() if whole and len(vps) == 1 else None
+
+    def _under_way(self, step: str) -> bool:
+        """Whether it has run, or is still to be decided."""
+        if not self._not_run(step):
+            return True
+        sent = self.disk.attempts.get(step, 0)
+        if any(_is(step, sent, one) for one in self.disk.outbox.values()):
+            return True
+        request = self._request(step)
+        return request is not None and not request.ended
+
+    def _request(self, step: str) -> Request | None:
+        news = self.disk.requests.get(self.disk.filed.get(step, 0))
+        return None if news is None else news.request
+
+    def _results(self, step: str) -> tuple[UnitResult, ...]:
+        request = self._request(step)
+        if request is None or request.opening is None:
+            return ()
+        known = self._verified.get(request.id)
+        if known is None or known[0] is not request:
+            known = request, results(request, self.charter, self.who.agent, frozenset())
+            self._verified[request.id] = known
+        return known[1]
+
+    def _not_run(self, step: str) -> tuple[UnitId, ...]:
+        ran = {one.unit.unit for one in self._results(step) if one.executed}
+        return tuple(unit.id for unit in self.charter.units if unit.id not in ran)
+
+
+def _is(step: str, attempt: int, publication: Publication) -> bool:
+    return (
+        isinstance(publication, FileRequest) and publication.idempotency_key == f"{step} {attempt}"
+    )
+
+
+@dataclass
+class Ceremony:
+    """A world with an instance in it, and what is to be done there."""
+
+    world: World
+    charter: Charter
+    units: Sequence[SimUnit]
+    coordinator: SimCoordinator
+    agents: Sequence[SimAgent]
+
+    @property
+    def filing(self) -> FilingAgent:
+        """The custodian who files."""
+        agent = self.agents[0]
+        assert isinstance(agent, FilingAgent)
+        return agent
+
+    def begin(self) -> None:
+        """Everybody is switched on."""
+        for party in self.world.parties:
+            party.start()
+
+    def run(self) -> bool:
+        """Until it is done, and everybody knows; False when it takes longer than a week."""
+        return self.world.run(self.done, at_most=AT_MOST)
+
+    def done(self) -> bool:
+        """Whether everybody's agent has every receipt."""
+        return self.filing.finished and all(
+            agent.disk.position == self.coordinator.store.position for agent in self.agents
+        )
+
+
+def ceremony(
+    seed: int,
+    *,
+    weather: Weather | None = None,
+    unit: type[SimUnit] = SimUnit,
+    coordinator: type[SimCoordinator] = SimCoordinator,
+    agent: type[SimAgent] = SimAgent,
+) -> Ceremony:
+    """A whole initialisation, about to begin; parties may be of broken kinds."""
+    world = World(seed, weather)
+    network = Network(world)
+    charter, people, cast = instance(3, 4)
+    units = [unit(world, one, f"unit {number}") for number, one in enumerate(cast, start=1)]
+    hub = coordinator(world, network, units, [who.agent for who in people])
+    agents: list[SimAgent] = []
+    for who in people:
+        kind = FilingAgent if who is people[0] else agent
+        parts = [PARTS[who.name]] if who.name in PARTS else []
+        agents.append(kind(world, network, hub, who, charter, parts=parts))
+    first = agents[0]
+    assert isinstance(first, FilingAgent)
+    first.plan = initialise(people)
+    for party in world.parties:
+        if world.weather.happens(Fault.CLOCK_OFF, party.name):
+            party.clock_off = world.random.randrange(-25_000, 25_000)
+    return Ceremony(world, charter, units, hub, agents)
