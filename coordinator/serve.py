@@ -11,6 +11,7 @@ from coordinator.accounts.passwords import Hasher
 from coordinator.agents.gateway import Gateway
 from coordinator.api.dispatch import MAX_BODY_BYTES, Api, plain_errors
 from coordinator.directory import CoordinatorDirectory
+from coordinator.engine import rollback
 from coordinator.engine.ledger import Ledger
 from coordinator.engine.pursuit import Pursuit
 from coordinator.engine.units import Units
@@ -76,6 +77,7 @@ async def serve(
             certificate=certificate,
             epoch=epoch,
         )
+        await rollback.load(ledger)
         await units.start()
         stack.push_async_callback(units.stop)
         pursuing = asyncio.create_task(pursuit.run())
@@ -91,8 +93,9 @@ async def serve(
         private_files.write(
             directory.address, f"{address}\n".encode(), untouched="nothing was served"
         )
+        told = serving.ending()
         ready(address)
-        ending = asyncio.create_task(serving.told_to_end())
+        ending = asyncio.create_task(told.wait())
         await asyncio.wait({ending, pursuing}, return_when=asyncio.FIRST_COMPLETED)
         if pursuing.done():
             pursuing.result()

@@ -42,10 +42,13 @@ async def listening(
         await runner.cleanup()
 
 
-async def told_to_end() -> None:
-    """Waits for SIGTERM or SIGINT."""
+def ending() -> asyncio.Event:
+    """Set once the process is told to end, by SIGTERM or SIGINT.
+
+    Ask for it before saying that the process is ready: from then on it ends cleanly.
+    """
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
-    await told.wait()
+    return told

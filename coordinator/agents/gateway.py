@@ -13,6 +13,7 @@ import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from coordinator.engine import rollback
 from coordinator.engine.hub import Listener
 from coordinator.engine.ledger import Change, Ledger
 from coordinator.engine.publications import Publisher, Taken, take
@@ -20,7 +21,6 @@ from coordinator.engine.units import Units
 from coordinator.store import feed, histories, people, record
 from protocol.displayable import PersonName
 from protocol.identifiers import Nonce
-from protocol.record.checkpoints import log_origin, open_checkpoint
 from protocol.record.entries import EntryKind
 from protocol.refusals import Refusal, Rule, refuse
 from protocol.schema import Struct, from_bytes, to_bytes
@@ -118,13 +118,14 @@ class Gateway:
     async def _handshake(self, socket: web.WebSocketResponse) -> Session:
         keys = self._ledger.keys
         hello = from_bytes(AgentHello, await _receive(socket))
+        epoch = await self._epoch_for(hello.cursor)
         answer = answer_hello(
             hello,
             keys.identity,
             self._certificate,
             nonce=Nonce(self._ledger.entropy(32)),
             now=self._ledger.now(),
-            epoch=self._epoch,
+            epoch=epoch,
             sign=keys.sign,
         )
         await socket.send_bytes(to_bytes(answer))
@@ -133,7 +134,7 @@ class Gateway:
         person = await self._admit(hello, proof)
         await socket.send_bytes(to_bytes(Welcome(person=person)))
         cursor = hello.cursor
-        if cursor is not None and cursor.epoch != self._epoch:
+        if cursor is not None and cursor.epoch != epoch:
             cursor = None
         return Session(publisher=Publisher(person=person, agent=hello.agent), cursor=cursor)
 
@@ -154,20 +155,23 @@ class Gateway:
             if person is None:
                 raise Violation("an agent that isn't enrolled; it needs an invitation")
             if hello.checkpoint is not None:
-                await self._known(change, hello.checkpoint)
+                await rollback.check_seen(self._ledger, change, hello.checkpoint)
             return person
 
         return await self._ledger.change(admit)
 
-    async def _known(self, change: Change, note: bytes) -> None:
-        """The log must hold what an agent has seen of it; else it was rolled back (DESIGN §2.9)."""
-        log = self._ledger.keys.log
-        seen = open_checkpoint(note, name=log_origin(log), public_key=log)
-        grown = await record.frontier(change.connection)
-        if seen.size > grown.size:
-            raise Violation(
-                f"the log has {grown.size} entries, and you have seen {seen.size}: rolled back"
+    async def _epoch_for(self, cursor: Cursor | None) -> bytes:
+        """The store's epoch; a new one when an agent has followed the feed beyond its end.
+
+        For then the store is another one than that agent knew, whatever its epoch says.
+        """
+        if cursor is not None and cursor.epoch == self._epoch:
+            end = await self._ledger.database.read(
+                lambda connection: feed.end(connection, self._ledger.instance)
             )
+            if cursor.position > end:
+                self._epoch = await self._ledger.new_epoch()
+        return self._epoch
 
     async def _talk(self, socket: web.WebSocketResponse, session: Session) -> None:
         listener = self._ledger.hub.join()

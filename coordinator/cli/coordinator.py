@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from quorate import clock, logs, private_files, settings
+from protocol.identifiers import grouped
+from quorate import clock, logs, private_files, settings, times
 from quorate.commands import Group, pass_console
 from quorate.console import Console
 from quorate.exits import Exit, Trouble
+from quorate.prompts import PasswordSource, password_options
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -38,6 +40,13 @@ def coordinator() -> None:
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=_PORT, show_default=True)
 @click.option("--name", "names", multiple=True, help="a DNS name or address that it is reached by")
+@click.option(
+    "--manager",
+    metavar="NAME",
+    help="makes the first manager's account, and asks for its password; without it, a set-up token"
+    " is printed",
+)
+@password_options
 @pass_console
 def init(
     console: Console,
@@ -47,12 +56,18 @@ def init(
     host: str,
     port: int,
     names: Sequence[str],
+    manager: str | None,
+    password_source: PasswordSource,
 ) -> None:
     """Makes a coordinator in DIR: keys, certificate, database, settings.
 
     DIR is made if it is missing, for this user alone. Its certificate, DIR/tls.pem, is what unit
     hosts have to let in.
     """
+    import asyncio
+
+    from coordinator.accounts import first
+    from coordinator.cli.names import account_name
     from coordinator.directory import CoordinatorDirectory
     from coordinator.store.database import migrate
     from quorate import tls
@@ -64,6 +79,8 @@ def init(
             f"{directory} holds a coordinator already; it was left as it is",
             next="choose another directory",
         )
+    name = None if manager is None else account_name(manager)
+    password = None if name is None else password_source.passwords(console).choose()
     fingerprint = tls.write_certificate(
         place.tls_certificate, place.tls_key, list(names) or [host], at=clock.now()
     )
@@ -86,9 +103,20 @@ def init(
     place.database.chmod(private_files.FILE_MODE)
     place.make_keys(secrets.token_bytes(64))
     keys = place.keys()
+    token = None
+    if name is not None and password is not None:
+        asyncio.run(first.first_manager(place, name, password))
+    else:
+        token, _ = asyncio.run(first.set_up_token(place))
     console.say(f"✓ coordinator of {instance} made in {directory}")
-    console.say(f"  Identity key  {keys.identity.hex()}")
+    console.say(f"  Identity key  {grouped(keys.identity)}")
     console.say(f"  Certificate   {place.tls_certificate}, SHA-256 {fingerprint.hex()}")
+    if token is None:
+        console.say(f"  Manager       {name}; makes the other accounts")
+    else:
+        console.say(f"  Set-up token  {token}")
+        console.say("                whoever has it becomes manager, once, within 7 days:")
+        console.say("                quorate login URL --as NAME --set-up")
     console.say("Next: give that certificate to your unit hosts (quorate unit init --client), then")
     console.say(f"quorate coordinator serve {directory} --unit-host HOST:PORT=FINGERPRINT")
     console.object(
@@ -98,8 +126,28 @@ def init(
             "log": keys.log.hex(),
             "certificate": str(place.tls_certificate),
             "fingerprint": fingerprint.hex(),
+            "manager": name,
+            "setup_token": token,
         }
     )
+
+
+@coordinator.command("setup-token")
+@_directory
+@pass_console
+async def setup_token(console: Console, directory: Path) -> None:
+    """Prints a token with which one makes oneself a manager, once.
+
+    For when no manager is left who knows their password. Whoever owns this directory may do that;
+    the log shows it.
+    """
+    from coordinator.accounts import first
+    from coordinator.directory import CoordinatorDirectory
+
+    token, expires = await first.set_up_token(CoordinatorDirectory(directory))
+    console.say(token)
+    console.progress("Next, within 7 days: quorate login URL --as NAME --set-up")
+    console.object({"setup_token": token, "expires": times.for_scripts(expires)})
 
 
 def _settings_too(context: click.Context, _: click.Parameter, directory: Path) -> Path:

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
-from coordinator.engine.ledger import Change, OwnKeys
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from coordinator.engine.ledger import Change, Ledger, OwnKeys
 from coordinator.store import people, requests
 from coordinator.workflow.course import Outdated
 from protocol.accession import accession
@@ -16,6 +18,8 @@ from protocol.session.messages import CharterNews
 from protocol.signing.statements import Signed
 from protocol.violations import Violation
 
+MAX_PROPOSALS = 200
+
 
 async def propose_charter(change: Change, charter: Charter, keys: OwnKeys) -> Refusal | None:
     """Stores a version for all to accept. Violation when its proofs don't hold."""
@@ -23,6 +27,10 @@ async def propose_charter(change: Change, charter: Charter, keys: OwnKeys) -> Re
     refusal = await charter_does_not_follow(change, charter, keys)
     if refusal is not None:
         return refusal
+    proposed = await people.all_charters(change.connection, change.instance)
+    waiting = sum(not one.in_force for one in proposed)
+    if waiting >= MAX_PROPOSALS:
+        return refuse(Rule.QUEUE_FULL, expected=f"at most {MAX_PROPOSALS} waiting", found=waiting)
     if await people.add_charter(change.connection, charter):
         change.log(EntryKind.CHARTER, charter)
         await change.tell(CharterNews(charter=charter, acceptances=(), in_force=False))
@@ -77,10 +85,33 @@ async def accept_charter(
     return None
 
 
+async def judge_proposals(ledger: Ledger, histories: Mapping[UnitId, History]) -> None:
+    """Brings proposed versions into force where what units show now lets them."""
+
+    async def waiting(connection: AsyncConnection) -> list[Charter]:
+        known = await people.all_charters(connection, ledger.instance)
+        newest = max((one.charter.number for one in known if one.in_force), default=0)
+        return [one.charter for one in known if one.charter.number > newest]
+
+    async def judge(change: Change) -> None:
+        for candidate in await waiting(change.connection):
+            await bring_into_force(change, candidate, histories, quiet=True)
+
+    if await ledger.database.read(waiting):
+        await ledger.change(judge)
+
+
 async def bring_into_force(
-    change: Change, candidate: Charter, histories: Mapping[UnitId, History]
+    change: Change,
+    candidate: Charter,
+    histories: Mapping[UnitId, History],
+    *,
+    quiet: bool = False,
 ) -> None:
-    """Puts a version into force if nothing is missing, and tells how far it is."""
+    """Puts a version into force if nothing is missing, and tells how far it is.
+
+    With `quiet` it is told only when it comes into force.
+    """
     known = await people.all_charters(change.connection, change.instance)
     preceding = next((one for one in known if one.charter.digest == candidate.previous), None)
     already = any(one.in_force for one in known if one.charter.digest == candidate.digest)
@@ -97,6 +128,8 @@ async def bring_into_force(
             [from_bytes(Acceptance, one.statement) for one in signed],
             relevant,
         ).in_force
+    if quiet and not in_force:
+        return
     await change.tell(CharterNews(charter=candidate, acceptances=tuple(signed), in_force=in_force))
     if in_force and not already:
         await people.set_in_force(change.connection, candidate.digest)

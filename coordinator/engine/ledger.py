@@ -132,6 +132,8 @@ class Ledger:
         self.hub = Hub()
         self.now = now
         self.entropy = entropy
+        self.rolled_back = False
+        """Whether an agent has seen more of the log than it holds: nothing runs then."""
         self.wake: Callable[[], None] = lambda: None
 
     async def change(self, work: Callable[[Change], Awaitable[T]]) -> T:
@@ -165,6 +167,12 @@ class Ledger:
             return stored
 
         return await self.database.write(read_or_make)
+
+    async def new_epoch(self) -> bytes:
+        """Another epoch: every agent reads the feed anew, and sends again what we lack."""
+        epoch = self.entropy(16)
+        await self.database.write(lambda connection: singles.put(connection, EPOCH, epoch))
+        return epoch
 
     async def checkpoint(self, connection: AsyncConnection) -> tuple[bytes, int, Digest]:
         """Signs and keeps a checkpoint of the log as it is in this transaction."""

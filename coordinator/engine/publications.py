@@ -9,7 +9,7 @@ from coordinator.engine import operations
 from coordinator.engine.charters import accept_charter, propose_charter
 from coordinator.engine.ledger import Change, Ledger
 from coordinator.engine.units import Units
-from coordinator.store import requests
+from coordinator.store import feed, requests
 from coordinator.workflow.course import Approved, Contributed, Event, SaidNo
 from protocol.displayable import PersonName
 from protocol.identifiers import Digest, IdentityKey
@@ -25,6 +25,7 @@ from protocol.session.messages import (
     Contribute,
     FileRequest,
     KeyNews,
+    News,
     OfferKey,
     PartNews,
     Proceed,
@@ -33,6 +34,9 @@ from protocol.session.messages import (
     Reject,
 )
 from protocol.violations import Violation
+
+MAX_OFFERS = 64
+"""Keys that one agent may offer, and parts that it may announce."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +82,11 @@ async def take(
                 _own(key.claim.agent, publisher)
                 if (key.claim.person, key.claim.instance) != (publisher.person, change.instance):
                     raise Violation("a key that was claimed for another person or instance")
-                await change.tell(KeyNews(key=key))
-                return Taken(None)
+                return await _told(change, KeyNews(key=key), f"key {publisher.agent.hex()} ")
             case Announce(announcement=signed):
                 _own(open_announcement(signed).custodian, publisher)
-                await change.tell(PartNews(announcement=signed))
-                return Taken(None)
+                news = PartNews(announcement=signed)
+                return await _told(change, news, f"part {publisher.agent.hex()} ")
             case ProposeCharter(charter=charter):
                 refusal = await propose_charter(change, charter, ledger.keys)
                 return Taken(None) if refusal is None else refusal
@@ -143,6 +146,16 @@ async def _on_request(
     if changed != request:
         change.log(kind, publication)
     return Taken(request.id)
+
+
+async def _told(change: Change, news: News, subjects: str) -> Taken | Refusal:
+    """Tells of a key or part; QUEUE_FULL where one agent would have too many of them."""
+    there = await feed.count(change.connection, change.instance, subjects)
+    known = await feed.count(change.connection, change.instance, feed.subject_of(news))
+    if there >= MAX_OFFERS and not known:
+        return refuse(Rule.QUEUE_FULL, expected=f"at most {MAX_OFFERS} of one agent", found=there)
+    await change.tell(news)
+    return Taken(None)
 
 
 def _own(agent: IdentityKey, publisher: Publisher) -> None:

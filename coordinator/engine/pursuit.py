@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Sequence
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from coordinator.engine.charters import judge_proposals
 from coordinator.engine.ledger import Change, Ledger
 from coordinator.engine.operations import state_digests
 from coordinator.engine.units import Units
@@ -81,6 +82,7 @@ class Pursuit:
 
     async def unit_changed(self, unit: UnitId) -> None:
         """A unit came into or went out of reach, or its history grew."""
+        await judge_proposals(self._ledger, self._units.histories)
         history = self._units.histories.get(unit)
         for request in await self._not_ended():
             one = request.progress_on(unit)
@@ -110,6 +112,8 @@ class Pursuit:
                 await self._apply(request.id, TimePassed())
             elif limit is not None:
                 pauses.append((limit - now) / 1000)
+        if self._ledger.rolled_back:
+            return min(pauses, default=None)
         waiting = [one for one in waiting if not await self._ended_needless(one)]
         openable = {request.id for request in next_to_open(waiting)}
         for request in waiting:
@@ -180,9 +184,8 @@ class Pursuit:
             await self._progress(request, opening, states[unit], needed[unit])
             for unit in opening.targets
         ]
-        await self._apply(
-            request.id, Opened(opening, tuple(progress)), (EntryKind.OPENING, to_bytes(opening))
-        )
+        event = Opened(opening, tuple(progress))
+        await self._apply(request.id, event, (EntryKind.OPENING, to_bytes(opening)))
         return True
 
     async def _ended_needless(self, request: Request) -> bool:
@@ -307,6 +310,10 @@ class Pursuit:
             request = await requests.get(change.connection, number)
             if request is None:
                 raise AssertionError(f"request {number} was stored before")
+            if isinstance(event, Opened):
+                in_force = await change.in_force()
+                if in_force is None or in_force.digest != event.opening.charter:
+                    return  # a newer version came into force meanwhile: it is opened under that
             changed = await change.apply(request, event)
             if changed != request:
                 for kind, body in logged:

@@ -205,7 +205,7 @@ def _order(unit: dict[str, Any]) -> tuple[int, str]:
 
 async def _stay(console: Console, stack: Any, result: dict[str, Json]) -> None:
     """Leaves everything running until it is told to end."""
-    from quorate.serving import told_to_end
+    from quorate.serving import ending
 
     url = f"https://{stack.coordinator.address}"
     agents: list[Json] = [
@@ -216,5 +216,6 @@ async def _stay(console: Console, stack: Any, result: dict[str, Json]) -> None:
     for name, one in stack.custodians.items():
         console.say(f"  {name}: quorate agent pending --agent {one.directory}")
     console.say("Ctrl-C ends it.")
+    told = ending()
     console.object({**result, "coordinator_url": url, "agents": agents})
-    await told_to_end()
+    await told.wait()

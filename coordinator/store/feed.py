@@ -50,6 +50,24 @@ async def tell(connection: AsyncConnection, instance: InstanceName, news: News) 
     return item
 
 
+async def end(connection: AsyncConnection, instance: InstanceName) -> int:
+    """The position of the newest news."""
+    highest = await connection.execute(
+        select(func.max(feed.c.position)).where(feed.c.instance == instance)
+    )
+    return highest.scalar() or 0
+
+
+async def count(connection: AsyncConnection, instance: InstanceName, beginning: str) -> int:
+    """How many subjects begin so."""
+    found = await connection.execute(
+        select(func.count())
+        .select_from(feed)
+        .where(feed.c.instance == instance, feed.c.subject.startswith(beginning, autoescape=True))
+    )
+    return found.scalar() or 0
+
+
 async def since(
     connection: AsyncConnection, instance: InstanceName, position: int
 ) -> Sequence[Item]:
@@ -98,9 +116,9 @@ def subject_of(news: News) -> str:
         case CharterNews(charter=charter):
             return f"charter {charter.digest.hex()}"
         case KeyNews(key=key):
-            return f"key {key.ski.hex()}"
+            return f"key {key.claim.agent.hex()} {key.ski.hex()}"
         case PartNews(announcement=signed):
             announcement = from_bytes(Announcement, signed.statement)
-            return f"part {announcement.vp.hex()} {announcement.custodian.hex()}"
+            return f"part {announcement.custodian.hex()} {announcement.vp.hex()}"
         case AgentNews(agent=agent):
             return f"agent {agent.hex()}"

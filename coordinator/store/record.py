@@ -23,6 +23,8 @@ from protocol.record.tree import (
     consistency_path,
     inclusion_nodes,
     inclusion_path,
+    root,
+    root_nodes,
 )
 from protocol.report.evidence import LogItem, OtherEntry, OwnEntry
 from protocol.schema import from_bytes, to_bytes
@@ -99,6 +101,12 @@ async def consistency(connection: AsyncConnection, old: int, new: int) -> Path:
     """Proof that the log of size `new` begins with that of size `old`."""
     nodes = await _stored(connection, consistency_nodes(old, new))
     return consistency_path(old, new, nodes.__getitem__)
+
+
+async def root_at(connection: AsyncConnection, size: int) -> Hash:
+    """The root that the log had at `size`."""
+    stored = await _stored(connection, root_nodes(size))
+    return root(size, stored.__getitem__)
 
 
 def checkpoint_digest(note: bytes) -> Digest:

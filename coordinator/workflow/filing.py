@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from coordinator.workflow.line import projected
 from protocol.charter import Charter
+from protocol.claims import ProvenKey
 from protocol.commands.bodies import AddAdministrator, LoadNewRegister
 from protocol.commands.quorum import signatures_needed
 from protocol.commands.rules import refusal_of
@@ -40,9 +41,9 @@ def filing_refusal(
         queue_full(requests)
         or void_origin(filing, voided)
         or unit_not_in_charter(filing, charter)
-        or person_not_in_charter(filing, charter)
         or same_request_open(filing, requests)
         or refused_by_a_unit(filing, states, requests)
+        or person_not_in_charter(filing, charter)
     )
 
 
@@ -98,7 +99,7 @@ def person_not_in_charter(filing: Filing, charter: Charter) -> Refusal | None:
     """NOT_IN_CHARTER: new administrators and the givers of key parts are people of the charter."""
     expected = f"people and keys of charter version {charter.number}"
     match filing.body:
-        case AddAdministrator(key=key) if charter.owner_of(key.ski) is None:
+        case AddAdministrator(key=key) if not _names(charter, key):
             found = f"key {short(key.ski)} of {shown(key.claim.administrator)[:250]}"
             return refuse(Rule.NOT_IN_CHARTER, expected=expected, found=found)
         case LoadNewRegister(parts=parts):
@@ -107,6 +108,12 @@ def person_not_in_charter(filing: Filing, charter: Charter) -> Refusal | None:
                     found = f"custodian {short(part.custodian)} of part {short(part.vp)}"
                     return refuse(Rule.NOT_IN_CHARTER, expected=expected, found=found)
     return None
+
+
+def _names(charter: Charter, key: ProvenKey) -> bool:
+    """Whether the charter holds this very entry, and not only the key under another name."""
+    owner = charter.owner_of(key.ski)
+    return owner is not None and key in owner.keys
 
 
 def same_request_open(filing: Filing, requests: Iterable[Request]) -> Refusal | None:

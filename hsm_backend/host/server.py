@@ -35,9 +35,7 @@ async def serve(
             clients = allowed_clients(directory)
             context = tls.server_context(directory.tls_certificate, directory.tls_key)
             clients.require(context)
-            told = asyncio.create_task(serving.told_to_end())
-            # Signals are heeded from its first step on; nobody is told "ready" before.
-            await asyncio.sleep(0)
+            told = serving.ending()
             app = application(units, clients)
             async with serving.listening(app, host, port, context) as address:
                 line = f"{address}\n".encode()
@@ -45,7 +43,7 @@ async def serve(
                 ready(address, clients)
                 async with asyncio.TaskGroup() as group:
                     ticking = group.create_task(_tick_hourly(units))
-                    await told
+                    await told.wait()
                     ticking.cancel()
         finally:
             await units.close()

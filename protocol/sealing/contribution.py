@@ -15,7 +15,7 @@ from protocol.commands.command import Command, Contribution
 from protocol.identifiers import VP, CommandId, IdentityKey, Signature
 from protocol.refusals import Refusal, Rule, refuse
 from protocol.schema import Struct, from_bytes, to_bytes
-from protocol.sealing.hpke import SEALED_BYTES, unseal
+from protocol.sealing.hpke import SEALED_BYTES, SUITE_NAME, unseal
 from protocol.sealing.importer import ImporterKey
 from protocol.signing.algorithms import verify_identity
 from protocol.signing.labels import Label, labelled
@@ -36,14 +36,16 @@ class SealedPart(Struct):
 
 
 class _Binding(Struct):
+    suite: str
     load: bytes
     vp: VP
     custodian: IdentityKey
 
 
 def sealing_info(load: Command, vp: VP, custodian: IdentityKey) -> bytes:
-    """HPKE's `info`: the load's signing bytes, the part's VP, its custodian."""
-    binding = _Binding(load=load.signing_bytes(), vp=vp, custodian=custodian)
+    """HPKE's `info`: the suite by name, the load's signing bytes, the part's VP, its custodian."""
+    signing_bytes = load.signing_bytes()
+    binding = _Binding(suite=SUITE_NAME, load=signing_bytes, vp=vp, custodian=custodian)
     return labelled(Label.SEALING, binding)
 
 

@@ -20,7 +20,6 @@ class Label(bytes, Enum):
     STATE_ANSWER = b"quorate state answer v1"
     HISTORY = b"quorate history v1"
     REFUSAL = b"quorate refusal v1"
-    PREPARED = b"quorate prepared v1"
     UNIT_CERTIFICATE = b"quorate unit certificate v1"
     IMPORTER_KEY = b"quorate importer key v1"
     CONTRIBUTION = b"quorate contribution v1"

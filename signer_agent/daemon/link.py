@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import structlog
 
+from protocol.charter import Coordinator
 from protocol.identifiers import Instant, Nonce
 from protocol.schema import Struct, from_bytes, to_bytes
 from protocol.session.handshake import (
@@ -108,7 +109,7 @@ class Link:
         """Sends a message with a ref of its own and waits for the answer; Unavailable if none."""
         socket = self._socket
         if socket is None or socket.closed:
-            raise Unavailable(f"{self._settings.url} is out of reach: {self.why}")
+            raise Unavailable(f"{self._coordinator().url} is out of reach: {self.why}")
         self._ref += 1
         ref = self._ref
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
@@ -118,7 +119,7 @@ class Link:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await future
         except (ConnectionError, TimeoutError, aiohttp.ClientError):
-            raise Unavailable(f"{self._settings.url} doesn't answer") from None
+            raise Unavailable(f"{self._coordinator().url} doesn't answer") from None
         finally:
             self._answers.pop(ref, None)
 
@@ -135,9 +136,17 @@ class Link:
                 self._kept.forget_sent(sent.number)
         return answer
 
+    def _coordinator(self) -> Coordinator:
+        """Whom to talk to: whom the accepted charter names; before that, whom the invitation did."""
+        trusted = self._kept.book.trusted
+        if trusted is not None:
+            return trusted.newest.coordinator
+        settings = self._settings
+        return Coordinator(url=settings.url, identity=settings.coordinator, log=settings.log)
+
     async def _one_session(self, http: aiohttp.ClientSession) -> None:
         async with http.ws_connect(
-            self._settings.url + PATH,
+            self._coordinator().url + PATH,
             ssl=_any_certificate(),
             max_msg_size=MAX_MESSAGE_BYTES,
             heartbeat=20.0,
@@ -163,7 +172,7 @@ class Link:
         hello = AgentHello(
             versions=(1,),
             agent=self._identity.key,
-            coordinator=self._settings.coordinator,
+            coordinator=self._coordinator().identity,
             certificate=_fingerprint(socket),
             nonce=Nonce(self._entropy(32)),
             cursor=self._kept.cursor,
@@ -200,7 +209,11 @@ class Link:
             )
             match received:
                 case Feed(position=position):
-                    await self._on_news(received)
+                    try:
+                        await self._on_news(received)
+                    except Violation as violation:
+                        # Somebody else's bad news must not keep the good ones from us.
+                        _log.error("news that can't be", why=str(violation))
                     self._kept.set_cursor(Cursor(epoch=self._epoch, position=position))
                 case CaughtUp(position=position):
                     self._kept.set_cursor(Cursor(epoch=self._epoch, position=position))

@@ -53,10 +53,13 @@ async def run(directory: AgentDirectory, *, ready: Callable[[], None]) -> None:
                 on_caught_up=agent.on_caught_up,
             )
             async with server.listening(agent):
+                told = serving.ending()
                 linking = asyncio.create_task(agent.link.run())
-                ending = asyncio.create_task(serving.told_to_end())
+                ending = asyncio.create_task(told.wait())
                 ready()
                 await asyncio.wait({linking, ending}, return_when=asyncio.FIRST_COMPLETED)
+                if linking.done():
+                    linking.result()
                 for task in (linking, ending):
                     task.cancel()
                 await asyncio.gather(linking, ending, return_exceptions=True)

@@ -30,6 +30,9 @@ from signer_agent.desk.seat import HeldKey, Seat
 from signer_agent.desk.signers import could_still_sign, rejections_of
 from signer_agent.trust.evidence import Evidence
 
+ALONE = "The charter says that one person may be alone."
+"""The caution of every screen under such a charter."""
+
 TAKES_ANSWERS = (RequestState.COLLECTING, RequestState.READY)
 
 
@@ -285,7 +288,7 @@ def _cautions(
 ) -> tuple[str, ...]:
     found: list[str] = []
     if charter.alone:
-        found.append("The charter says that one person may be alone.")
+        found.append(ALONE)
     for one in targets:
         found += wording.cautions(one.command.body, one.state)
         found += _still_wrong(seat, evidence, one)

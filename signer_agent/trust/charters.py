@@ -191,11 +191,22 @@ class CharterBook:
     def _comes_into_force(self, charter: Charter, histories: Mapping[UnitId, History]) -> bool:
         chain = self.chain(charter.digest)
         found = self.accession(charter.digest, histories)
-        if chain is None or found is None or not found.in_force:
+        if chain is None or found is None or not found.enough or found.outdated:
             return False
-        # Of two versions that follow the same one, the first stands.
+        if found.unknown - self._gone_since(charter):
+            return False
         others = self.in_force - {one.digest for one in chain.versions}
+        # Of two versions that follow the same one, the first stands.
         return not any(digest in self.known for digest in others)
+
+    def _gone_since(self, charter: Charter) -> frozenset[UnitId]:
+        """Units that an accepted later version no longer names: who comes late never sees them."""
+        trusted = self.trusted
+        if trusted is None or charter.digest == self.accepted:
+            return frozenset()
+        if trusted.get(charter.digest) is None:
+            return frozenset()
+        return frozenset(unit.id for unit in charter.units if trusted.newest.unit(unit.id) is None)
 
     # --- bookkeeping ----------------------------------------------------------------------------
 

@@ -35,26 +35,27 @@ class SignatureKey:
 @cache
 def signature_key(name: str, algorithm: Algorithm = Algorithm.ED25519) -> SignatureKey:
     """The key of this name."""
-    private_key = _private_key(name, algorithm)
-    public_key = private_keys.public_key_of(algorithm, private_key)
+    secret = private_key(name, algorithm)
+    public_key = private_keys.public_key_of(algorithm, secret)
     return SignatureKey(
         algorithm=algorithm,
         public_key=public_key,
         ski=ski_of(algorithm, public_key),
-        sign=_signer(algorithm, private_key),
+        sign=_signer(algorithm, secret),
     )
+
+
+def private_key(name: str, algorithm: Algorithm = Algorithm.ED25519) -> bytes:
+    """The private half of the key of this name, as key files hold it."""
+    drawn = noise(f"{algorithm.value} {name}", private_keys.private_key_length(algorithm))
+    if algorithm is Algorithm.ECDSA_P521_SHA512:
+        return (int.from_bytes(drawn) % (_P521_ORDER - 1) + 1).to_bytes(len(drawn))
+    return drawn
 
 
 def noise(what: str, length: int = 32) -> bytes:
     """Bytes that look random and are the same for the same `what`."""
     return hashlib.shake_256(b"quorate cast: " + what.encode()).digest(length)
-
-
-def _private_key(name: str, algorithm: Algorithm) -> bytes:
-    drawn = noise(f"{algorithm.value} {name}", private_keys.private_key_length(algorithm))
-    if algorithm is Algorithm.ECDSA_P521_SHA512:
-        return (int.from_bytes(drawn) % (_P521_ORDER - 1) + 1).to_bytes(len(drawn))
-    return drawn
 
 
 def _signer(algorithm: Algorithm, private_key: bytes) -> Callable[[bytes], bytes]:

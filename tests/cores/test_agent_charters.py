@@ -160,6 +160,33 @@ def test_who_comes_late_judges_older_versions_by_the_thresholds_of_then():
     assert late.book.ruling == third
 
 
+def test_who_comes_late_never_sees_a_unit_that_is_gone():
+    world, (alice, *_) = world_with_desks(units=2)
+    gone = world.units[1]
+    second = charter(world.people, world.units[:1], previous=world.charter)
+    alice.accept(second, others=[BOB])
+    world.units[0].charter = second.digest
+    world.out_of_reach.add(gone.id)
+    late = Desk(world, CAROL)
+    first = tuple(accepts(one, world.charter) for one in world.people)
+    late.book = late.book.heard(world.charter, first)
+    late.look()
+    assert not late.book.in_force, "before the later version is accepted, the unit is missing"
+    late.accept(second, others=[ALICE, BOB])
+    assert late.book.in_force == {world.charter.digest, second.digest}
+
+
+def test_a_version_is_not_in_force_while_a_unit_of_it_was_never_seen():
+    world = World(3, 2)
+    world.out_of_reach.add(world.units[1].id)
+    bob = Desk(world, BOB)
+    bob.accept(world.charter, others=world.people)
+    assert not bob.book.in_force
+    world.out_of_reach.clear()
+    bob.look()
+    assert bob.book.ruling == world.charter
+
+
 def test_a_charter_of_another_instance_or_with_a_false_proof_breaks_the_protocol():
     world = World(2, 1)
     book = CharterBook(instance=INSTANCE, practice=True)

@@ -410,10 +410,10 @@ def test_a_unit_out_of_reach_is_shown_as_last_seen_with_its_age():
 
 
 def test_a_unit_never_seen_and_out_of_reach_is_not_signed_for():
-    world, _, vp = loaded()
+    world, (_, bob, _), vp = loaded()
     newcomer = Desk(world, BOB)
+    newcomer.book = bob.book
     world.out_of_reach.add(world.units[0].id)
-    newcomer.accept(world.charter, others=world.people)
     news = world.open(CommitNewRegister(vp=vp))
     found = newcomer.objection(news)
     assert found.exit is Exit.UNREACHABLE and "never seen" in found.what

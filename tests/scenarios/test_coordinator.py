@@ -104,7 +104,9 @@ async def test_what_doesnt_count_is_refused(stack: BareStack):
     await bob.until(number, RequestState.COLLECTING)
     filed(await bob.approve(number))
     await bob.until(number, RequestState.EXECUTED)
-    assert refused(await bob.approve(number)) is Rule.REQUEST_ENDED
+    filed(await bob.approve(number))
+    await stack["carol"].until(number, RequestState.EXECUTED)
+    assert refused(await stack["carol"].approve(number)) is Rule.REQUEST_ENDED
 
 
 async def test_bad_filings_are_refused_before_they_are_queued(stack: BareStack):

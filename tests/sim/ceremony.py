@@ -169,7 +169,7 @@ class FilingAgent(SimAgent):
 
     def _results(self, step: str) -> tuple[UnitResult, ...]:
         request = self._request(step)
-        if request is None or request.opening is None:
+        if request is None or not any(one.receipt is not None for one in request.progress):
             return ()
         known = self._verified.get(request.id)
         if known is None or known[0] is not request:

@@ -1,0 +1,41 @@
+"""Was our own store rolled back? Agents remember what they saw of the log (DESIGN §2.9).
+
+An agent names its last checkpoint at hello. Where the log doesn't hold it, the store is older than
+what it has told: nothing runs from then on, over restarts too, until a new charter version names a
+new log and an operator has gone through the open requests.
+"""
+
+from coordinator.engine.ledger import Change, Ledger
+from coordinator.store import record, singles
+from protocol.record.checkpoints import log_origin, open_checkpoint
+from protocol.record.entries import EntryKind
+from protocol.violations import Violation
+
+_NAME = "log rolled back"
+
+
+async def load(ledger: Ledger) -> None:
+    """What was found before the last restart."""
+    ledger.rolled_back = (
+        await ledger.database.read(lambda connection: singles.get(connection, _NAME)) is not None
+    )
+
+
+async def check_seen(ledger: Ledger, change: Change, note: bytes) -> None:
+    """Compares the log with a checkpoint that an agent has seen of it.
+
+    A note that our log key didn't sign says nothing about our log.
+    """
+    log = ledger.keys.log
+    try:
+        seen = open_checkpoint(note, name=log_origin(log), public_key=log)
+    except Violation:
+        return
+    grown = await record.frontier(change.connection)
+    held = seen.size <= grown.size
+    if held and await record.root_at(change.connection, seen.size) == seen.root:
+        return
+    if not ledger.rolled_back:
+        await singles.put(change.connection, _NAME, note)
+        change.log(EntryKind.ALARM, note)
+        ledger.rolled_back = True
