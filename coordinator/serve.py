@@ -75,7 +75,6 @@ async def serve(
             Hasher.for_instance(practice=practice),
             practice=practice,
             certificate=certificate,
-            epoch=epoch,
         )
         await rollback.load(ledger)
         await units.start()

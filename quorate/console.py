@@ -44,7 +44,7 @@ class Console:
         self._colour = colour and not plain
         self._out = out or sys.stdout
         self._err = err or sys.stderr
-        self._practice_said = False
+        self._marked: set[str] = set()
         self._answered = False
         self._drawn = False
 
@@ -74,11 +74,11 @@ class Console:
     def say(self, text: str = "") -> None:
         """Lines of the result, for people."""
         if not self.json:
-            self._write(self._out, self._screen(text))
+            self._write(self._out, text)
 
     def table(self, headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A result in columns, for people."""
-        self.say("\n".join(columns(headers, [[self._spelt(cell) for cell in row] for row in rows])))
+        self.say("\n".join(columns(headers, [[self._cell(cell) for cell in row] for row in rows])))
 
     def object(self, value: Mapping[str, Json], *, exit: Exit = Exit.DONE) -> None:
         """The whole result, for scripts; once a command."""
@@ -95,6 +95,7 @@ class Console:
         if not self._err.isatty() or self.plain:
             self.progress(text)
             return
+        self._mark(self._err, "")
         self._err.write("\r\x1b[K" + self._painted(self._err, text))
         self._err.flush()
         self._drawn = True
@@ -106,13 +107,15 @@ class Console:
 
     def ask(self, question: str) -> None:
         """The beginning of a line that a person completes."""
-        self._end_drawing()
         self._err.write(self.question(question))
         self._err.flush()
 
     def question(self, question: str) -> str:
-        """How a prompt looks."""
-        return f"? {self._spelt(question)} "
+        """How a prompt looks, for whoever writes it next, on a line of its own."""
+        self._end_drawing()
+        self._mark(self._err, "")
+        self._err.flush()
+        return f"? {self._spelt(_safe(question))} "
 
     # --- trouble --------------------------------------------------------------------------------
 
@@ -121,7 +124,7 @@ class Console:
         if self.json:
             self._answer(trouble.as_json())
         else:
-            self._write(self._err, self._screen("\n".join(trouble_lines(trouble))))
+            self._write(self._err, "\n".join(trouble_lines(trouble)))
 
     def _answer(self, value: dict[str, Json]) -> None:
         if not self.json:
@@ -135,18 +138,28 @@ class Console:
             value = {"practice": self.practice, **value}
         self._write(self._out, json.dumps(value, separators=(",", ":")))
 
-    def _screen(self, text: str) -> str:
-        if self.practice and not self._practice_said:
-            self._practice_said = True
-            return f"PRACTICE. {text}"
-        return text
-
     def _write(self, stream: TextIO, text: str) -> None:
         self._end_drawing()
-        as_it_is = self.json and stream is self._out
-        stream.write(text if as_it_is else self._painted(stream, text))
+        if self.json and stream is self._out:
+            stream.write(text)
+        else:
+            stream.write(self._painted(stream, self._mark(stream, text) + text))
         stream.write("\n")
         stream.flush()
+
+    def _mark(self, stream: TextIO, text: str) -> str:
+        """What says PRACTICE before the first text of a screen; columns begin on the next line.
+
+        Before "" it is written at once. A terminal is one screen, whichever stream leads there.
+        """
+        screen = "terminal" if stream.isatty() else "out" if stream is self._out else "err"
+        if not self.practice or self.json or screen in self._marked:
+            return ""
+        self._marked.add(screen)
+        if not text:
+            stream.write("PRACTICE\n")
+            return ""
+        return "PRACTICE\n" if _GAP in text.partition("\n")[0].strip() else "PRACTICE. "
 
     def _end_drawing(self) -> None:
         if self._drawn:
@@ -156,8 +169,12 @@ class Console:
     def _spelt(self, text: str) -> str:
         return text.translate(_PLAIN) if self.plain else text
 
+    def _cell(self, text: str) -> str:
+        """On one line, so that nobody's words look like a row of their own."""
+        return self._spelt(text.replace("\n", "\\u{a}"))
+
     def _painted(self, stream: TextIO, text: str) -> str:
-        text = self._spelt(text)
+        text = self._spelt(_safe(text))
         if not self._colour or not stream.isatty():
             return text
         return _COLOURED.sub(_paint, text)
@@ -165,7 +182,8 @@ class Console:
 
 def trouble_lines(trouble: Trouble) -> list[str]:
     """`name (exit): what happened`, then what was compared, what to do, and the rule."""
-    lines = [f"{trouble.exit.label} ({int(trouble.exit)}): {trouble.what}"]
+    what = f"{trouble.exit.label} ({int(trouble.exit)}): {trouble.what}"
+    lines = ["\n  ".join(wrapped(what, WIDTH - 2))]
     lines += [_labelled(label, text) for label, text in trouble.also.items()]
     compared = [
         _labelled(label, _as_text(value))
@@ -186,7 +204,8 @@ def trouble_lines(trouble: Trouble) -> list[str]:
 
 
 def _labelled(label: str, text: str) -> str:
-    return f"  {label:<8}  " + text.replace("\n", "\n" + " " * 12)
+    lines = [line for one in text.split("\n") for line in wrapped(one, WIDTH - 12)]
+    return f"  {label:<8}  " + ("\n" + " " * 12).join(lines)
 
 
 def _as_text(value: Json) -> str:
@@ -220,7 +239,7 @@ def columns(
         over -= less
     lines: list[str] = []
     for row in table:
-        cells = [_wrapped(cell, wide) for cell, wide in zip(row, widths, strict=True)]
+        cells = [wrapped(cell, wide) for cell, wide in zip(row, widths, strict=True)]
         for n in range(max(len(cell) for cell in cells)):
             parts = [
                 _padded(cell[n] if n < len(cell) else "", wide)
@@ -245,7 +264,8 @@ def _padded(text: str, wide: int) -> str:
     return text + " " * (wide - width(text))
 
 
-def _wrapped(text: str, wide: int) -> list[str]:
+def wrapped(text: str, wide: int) -> list[str]:
+    """The lines of `text`, broken at blanks so that none is wider, where that can be helped."""
     lines = [""]
     for word in text.split(" "):
         longer = f"{lines[-1]} {word}" if lines[-1] else word
@@ -254,6 +274,17 @@ def _wrapped(text: str, wide: int) -> list[str]:
         else:
             lines.append(word)
     return lines
+
+
+def _safe(text: str) -> str:
+    """`text` without what a terminal might obey, whoever wrote it: control and format characters.
+
+    Others' words stand in quotes besides (`protocol.displayable.shown`).
+    """
+    return "".join(
+        f"\\u{{{ord(one):x}}}" if one != "\n" and unicodedata.category(one)[0] == "C" else one
+        for one in text
+    )
 
 
 def _paint(match: re.Match[str]) -> str:

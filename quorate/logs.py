@@ -9,12 +9,14 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any, TextIO
-
-import structlog
+from typing import TYPE_CHECKING, Any, TextIO
 
 from quorate import clock, times
 from quorate.exits import Exit, Trouble
+
+if TYPE_CHECKING:
+    # Loaded only where something is logged: most commands only want to know the levels.
+    import structlog
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -24,6 +26,8 @@ def set_up(process: str, *, level: str = "info", file: Path | None = None) -> No
 
     `process` names it in every line: `unit`, `coordinator`, `agent alice`.
     """
+    import structlog
+
     out = sys.stderr if file is None else _append_to(file)
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
@@ -43,14 +47,16 @@ def set_up(process: str, *, level: str = "info", file: Path | None = None) -> No
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
 
 
-def get(name: str) -> structlog.typing.FilteringBoundLogger:
+def get(name: str) -> "structlog.typing.FilteringBoundLogger":
     """The logger of one part of the process: `get("gateway").info("connected", agent=name)`."""
+    import structlog
+
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(part=name)
     return logger
 
 
-def _stamp(process: str) -> structlog.typing.Processor:
-    def add(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+def _stamp(process: str) -> "structlog.typing.Processor":
+    def add(_: Any, __: str, event: "structlog.typing.EventDict") -> "structlog.typing.EventDict":
         return {"at": times.for_scripts(clock.now()), "process": process, **event}
 
     return add

@@ -6,9 +6,10 @@ from coordinator.accounts import throttle, tokens
 from coordinator.accounts.logins import Principal, Throttled, charge, log, login_refused
 from coordinator.accounts.passwords import Hasher, password_length
 from coordinator.accounts.roles import Right, Role, allowed
+from coordinator.accounts.token_kinds import TokenKind
 from coordinator.engine.ledger import Change, Ledger
 from coordinator.store import accounts as store
-from coordinator.store.accounts import Account, Token, TokenKind
+from coordinator.store.accounts import Account, Token
 from protocol.displayable import AccountName
 from protocol.identifiers import Duration
 from protocol.record.operations import AccountChange

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from coordinator.accounts import tokens
 from coordinator.accounts.logins import make_manager
 from coordinator.accounts.passwords import Hasher, password_length
+from coordinator.accounts.token_kinds import TokenKind
 from coordinator.directory import CoordinatorDirectory
 from coordinator.engine.ledger import Change, Ledger
 from coordinator.store import accounts as store
-from coordinator.store.accounts import TokenKind
 from coordinator.store.database import Database
 from protocol.displayable import AccountName
 from protocol.identifiers import Instant

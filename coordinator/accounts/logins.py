@@ -12,9 +12,10 @@ from coordinator.accounts import throttle, tokens
 from coordinator.accounts.passwords import Hasher, password_length
 from coordinator.accounts.roles import Role
 from coordinator.accounts.throttle import FOR_ACCOUNT, FOR_ADDRESS, Policy
+from coordinator.accounts.token_kinds import TokenKind
 from coordinator.engine.ledger import Change, Ledger
 from coordinator.store import accounts as store
-from coordinator.store.accounts import Account, Token, TokenKind
+from coordinator.store.accounts import Account, Token
 from protocol.displayable import AccountName
 from protocol.identifiers import SECOND, Instant
 from protocol.record.entries import EntryKind

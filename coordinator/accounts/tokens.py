@@ -4,8 +4,9 @@ import base64
 import binascii
 from collections.abc import Callable
 
+from coordinator.accounts.token_kinds import TokenKind
 from coordinator.store import accounts as store
-from coordinator.store.accounts import Token, TokenKind
+from coordinator.store.accounts import Token
 from protocol.displayable import AccountName
 from protocol.identifiers import DAY, HOUR, Duration, Instant
 from protocol.secrets import Secret

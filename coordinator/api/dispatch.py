@@ -49,7 +49,6 @@ class Api:
         *,
         practice: bool,
         certificate: bytes,
-        epoch: bytes,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.ledger = ledger
@@ -57,7 +56,6 @@ class Api:
         self.hasher = hasher
         self.practice = practice
         self.certificate = certificate
-        self.epoch = epoch
         self.watchers: set[asyncio.Task[object]] = set()
         self._by_address = Buckets(a_second=50, burst=200, clock=clock)
         self._by_account = Buckets(a_second=50, burst=200, clock=clock)

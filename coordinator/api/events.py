@@ -20,7 +20,8 @@ from coordinator.accounts.logins import authenticate
 from coordinator.api.answers import HEADERS
 from coordinator.api.request_calls import view
 from coordinator.engine.hub import Listener
-from coordinator.store import feed
+from coordinator.engine.ledger import EPOCH
+from coordinator.store import feed, singles
 from coordinator.store.feed import Item
 from protocol.schema import from_bytes
 from protocol.session.messages import Feed, RequestNews
@@ -85,34 +86,39 @@ async def _begin(api: "Api", call: "Call", response: web.StreamResponse) -> int:
     """Tells what was missed; gives the position from which on news are told."""
     resumed = _ID.fullmatch(call.request.headers.get("Last-Event-ID", ""))
 
-    async def read(connection: "AsyncConnection") -> tuple[int, list[Item]]:
-        newest = await feed.newest(connection, api.ledger.instance)
+    async def read(connection: "AsyncConnection") -> tuple[str, int, list[Item]]:
+        epoch = await _epoch(connection)
+        end = await feed.end(connection, api.ledger.instance)
         if resumed is None:
-            return newest, []
-        known = resumed[1] == api.epoch.hex() and int(resumed[2]) <= newest
+            return epoch, end, []
+        known = resumed[1] == epoch and int(resumed[2]) <= end
         since = int(resumed[2]) if known else 0
-        return newest, list(await feed.since(connection, api.ledger.instance, since))
+        return epoch, end, list(await feed.since(connection, api.ledger.instance, since))
 
-    newest, missed = await api.ledger.database.read(read)
+    epoch, end, missed = await api.ledger.database.read(read)
     for item in missed:
         await _tell(api, response, item)
-    await _write(response, f"id: {api.epoch.hex()}-{newest}\nevent: now\ndata: {{}}\n\n")
-    return newest
+    await _write(response, f"id: {epoch}-{end}\nevent: now\ndata: {{}}\n\n")
+    return end
 
 
 async def _tell(api: "Api", response: web.StreamResponse, item: Item) -> None:
     news = from_bytes(Feed, item.message).news
-    name, data = "instance", b"{}"
-    if isinstance(news, RequestNews):
-        request = news.request
 
-        async def read(connection: "AsyncConnection") -> bytes:
-            shown = await view(connection, request, await api.facts(connection))
-            return msgspec.json.encode(shown)
+    async def read(connection: "AsyncConnection") -> tuple[str, str, bytes]:
+        epoch = await _epoch(connection)
+        if not isinstance(news, RequestNews):
+            return epoch, "instance", b"{}"
+        shown = await view(connection, news.request, await api.facts(connection))
+        return epoch, "request", msgspec.json.encode(shown)
 
-        name, data = "request", await api.ledger.database.read(read)
-    event_id = f"{api.epoch.hex()}-{item.position}"
+    epoch, name, data = await api.ledger.database.read(read)
+    event_id = f"{epoch}-{item.position}"
     await _write(response, f"id: {event_id}\nevent: {name}\ndata: {data.decode()}\n\n")
+
+
+async def _epoch(connection: "AsyncConnection") -> str:
+    return (await singles.get(connection, EPOCH) or b"").hex()
 
 
 async def _still_good(api: "Api", call: "Call") -> bool:

@@ -38,7 +38,7 @@ async def instance(api: "Api", _: Call) -> Answer:
     async def read(connection: AsyncConnection) -> Answer:
         facts = await api.facts(connection)
         news = await feed.about(connection, facts.instance, "agent", "key", "part")
-        return instance_view(facts, api.units, api.ledger.keys, news)
+        return instance_view(facts, api.units, api.ledger, news)
 
     return await api.ledger.database.read(read)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from coordinator.api.commands import owner_of, person_of
 from coordinator.api.facts import Facts
-from coordinator.engine.ledger import OwnKeys
+from coordinator.engine.ledger import Ledger
 from coordinator.engine.units import Units
 from coordinator.store.people import KnownCharter
 from coordinator.wire.instance import (
@@ -31,7 +31,7 @@ from protocol.unit_identity import UnitCertificate
 from protocol.unit_state import Register
 
 
-def instance_view(facts: Facts, units: Units, keys: OwnKeys, news: Iterable[News]) -> InstanceView:
+def instance_view(facts: Facts, units: Units, ledger: Ledger, news: Iterable[News]) -> InstanceView:
     """All of it. `news` are the newest on agents, keys and parts."""
     charter = facts.in_force
     certificates = dict(units.certificates)
@@ -44,9 +44,10 @@ def instance_view(facts: Facts, units: Units, keys: OwnKeys, news: Iterable[News
     return InstanceView(
         instance=facts.instance,
         practice=facts.practice,
-        coordinator=keys.identity.hex(),
-        log=keys.log.hex(),
+        coordinator=ledger.keys.identity.hex(),
+        log=ledger.keys.log.hex(),
         charter=None if charter is None else charter.number,
+        rolled_back=ledger.rolled_back,
         units=tuple(
             _unit(unit, certificate, unit in named, facts, units) for unit, certificate in ordered
         ),

@@ -189,7 +189,16 @@ def _token(console: Console, file: Path | None, set_up: bool) -> "Secret":
 
     if file is not None:
         with click.open_file(str(file)) as stream:
-            return Secret(stream.read(200).strip().encode())
+            words = [word for word in stream.read(4096).split() if word.startswith("quorate_")]
+        if len(words) != 1:
+            raise Trouble(
+                Exit.USAGE,
+                "there is no token in that file, or more than one",
+                expected="a word that begins with quorate_",
+                found=f"{len(words)}",
+                next="give a file with the token in it: --token-file FILE",
+            )
+        return Secret(words[0].encode())
     question = "Set-up token:" if set_up else "One-time login:"
     return PasswordSource().passwords(console).ask(question)
 

@@ -1,7 +1,8 @@
 """The coordinator's API, typed. A refusal is Trouble with the coordinator's own words."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -264,20 +265,16 @@ class Calls:
 
     # --- events ---------------------------------------------------------------------------------
 
-    async def events(self, since: str | None = None) -> AsyncIterator[Event]:
+    async def events(self, since: str | None = None) -> AsyncGenerator[Event, None]:
         """What changes, from now on or since an event's id. Goes on after a lost connection.
 
         Unavailable when the coordinator stays away.
         """
         while True:
-            try:
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError, ConnectionError):
                 async for event in self._stream(since):
                     since = event.id
                     yield event
-            except aiohttp.ClientConnectorError:
-                raise
-            except (aiohttp.ClientError, TimeoutError, ConnectionError):
-                pass
             await asyncio.sleep(PAUSES[0])
 
     async def _stream(self, since: str | None) -> AsyncIterator[Event]:

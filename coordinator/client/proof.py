@@ -11,7 +11,7 @@ from coordinator.wire.instance import Charters
 from coordinator.wire.requests import Evidence
 from protocol.charter import Charter
 from protocol.displayable import PersonName
-from protocol.identifiers import IdentityKey, UnitId
+from protocol.identifiers import SKI, IdentityKey, UnitId
 from protocol.receipts import Receipt, open_entry
 from protocol.request import Request, TargetProgress, open_filing
 from protocol.schema import from_bytes, to_bytes
@@ -29,36 +29,42 @@ class Checked:
     """
 
     request: Request
+    versions: tuple[Charter, ...]
     filed_by: PersonName | None
     signed_by: frozenset[PersonName]
     receipts: frozenset[UnitId]
+
+    def name_of(self, ski: SKI) -> str | None:
+        """Whose key it is, in the newest version that the coordinator gave."""
+        owners = (charter.owner_of(ski) for charter in reversed(self.versions))
+        return next((owner.name for owner in owners if owner is not None), None)
 
 
 def check(evidence: Evidence, charters: Charters, coordinator: IdentityKey) -> Checked:
     """Verifies all of it. Violation where something that is signed doesn't hold."""
     request = from_bytes(Request, evidence.request)
-    versions = [from_bytes(Charter, one.document) for one in charters.versions]
+    versions = tuple(from_bytes(Charter, one.document) for one in charters.versions)
     charter = _opened_under(request, versions)
     filed_by = _filer(request, versions)
     if request.opening is not None and request.opening.filing != request.filing.digest:
         raise Violation("what was opened isn't what was filed")
     if charter is None or charter.coordinator.identity != coordinator:
-        return Checked(request, filed_by, frozenset(), frozenset())
+        return Checked(request, versions, filed_by, frozenset(), frozenset())
     charter.check()
     signers = [_signers(request, one, charter) for one in request.progress]
     ran = {one.unit for one in request.progress if _receipt_holds(request, one, charter)}
     everybody = frozenset[PersonName]().union(*signers)
-    return Checked(request, filed_by, everybody, frozenset(ran))
+    return Checked(request, versions, filed_by, everybody, frozenset(ran))
 
 
-def _opened_under(request: Request, versions: list[Charter]) -> Charter | None:
+def _opened_under(request: Request, versions: tuple[Charter, ...]) -> Charter | None:
     opening = request.opening
     if opening is None:
         return None
     return next((one for one in versions if one.digest == opening.charter), None)
 
 
-def _filer(request: Request, versions: list[Charter]) -> PersonName | None:
+def _filer(request: Request, versions: tuple[Charter, ...]) -> PersonName | None:
     filing, signature = request.filing, request.signature
     if filing.custodian is None or signature is None:
         return None

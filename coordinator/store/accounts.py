@@ -3,32 +3,19 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coordinator.accounts.roles import Role
 from coordinator.accounts.throttle import Failures
+from coordinator.accounts.token_kinds import TokenKind
 from coordinator.store.tables import accounts, login_failures, tokens
 from protocol.displayable import AccountName
 from protocol.identifiers import Instant
 
 MAX_FAILURE_KEYS = 10_000
 """How many accounts and addresses with failed logins are remembered."""
-
-
-class TokenKind(StrEnum):
-    """What a token is good for."""
-
-    SESSION = "session"
-    """Uses the API until it expires; made by a login."""
-    LASTING = "lasting"
-    """The same for days: for scripts."""
-    ONE_TIME = "one-time"
-    """Logs in once."""
-    SET_UP = "set-up"
-    """Makes a manager once; made at the coordinator's host."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ class Item:
 
 async def tell(connection: AsyncConnection, instance: InstanceName, news: News) -> Item:
     """Puts news at the end of the feed, in place of older news of the same subject."""
-    item = _item(await newest(connection, instance) + 1, news)
+    item = _item(await end(connection, instance) + 1, news)
     changed = await connection.execute(
         update(feed)
         .where(feed.c.instance == instance, feed.c.subject == item.subject)
@@ -78,14 +78,6 @@ async def since(
         .order_by(feed.c.position)
     )
     return [Item(position, subject, body) for position, subject, body in rows]
-
-
-async def newest(connection: AsyncConnection, instance: InstanceName) -> int:
-    """The position of the newest news; 0 when there is none."""
-    highest = await connection.execute(
-        select(func.max(feed.c.position)).where(feed.c.instance == instance)
-    )
-    return int(highest.scalar() or 0)
 
 
 async def about(

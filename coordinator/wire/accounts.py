@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from coordinator.accounts.roles import Role
-from coordinator.store.accounts import TokenKind
+from coordinator.accounts.token_kinds import TokenKind
 from coordinator.wire.values import Hex32, Json, Time
 from protocol.displayable import AccountName, PersonName
 

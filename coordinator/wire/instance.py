@@ -85,13 +85,17 @@ class AgentView(Json):
 
 
 class InstanceView(Json):
-    """All that the coordinator knows of the instance. `charter` is the version in force."""
+    """All that the coordinator knows of the instance. `charter` is the version in force.
+
+    `rolled_back`: an agent has seen more of the log than it holds, so nothing runs.
+    """
 
     instance: str
     practice: bool
     coordinator: Hex32
     log: Hex32
     charter: int | None
+    rolled_back: bool
     units: tuple[UnitView, ...]
     agents: tuple[AgentView, ...]
     keys: tuple[KeyView, ...]

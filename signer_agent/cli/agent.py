@@ -6,10 +6,10 @@ from typing import Any
 import click
 
 from protocol.displayable import Reason
-from quorate import logs, times
+from quorate import logs
 from quorate.commands import Group, pass_console
 from quorate.console import Console
-from quorate.exits import Exit, Json, Trouble
+from quorate.exits import Exit, Trouble
 from quorate.prompts import PasswordSource, password_options
 from signer_agent.cli.place import agent_option
 from signer_agent.client.agent_client import AgentClient
@@ -71,70 +71,55 @@ def init(console: Console, directory: Path | None, invitation_file: Path) -> Non
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False), required=False)
 @click.option("--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True)
 @click.option("--log-file", type=_FILE, metavar="FILE", help="instead of stderr")
+@click.option("--policy", type=_FILE, metavar="FILE", help="what it answers without you (TOML)")
+@password_options
 @pass_console
 async def run(
-    console: Console, directory: Path | None, log_level: str, log_file: Path | None
+    console: Console,
+    directory: Path | None,
+    log_level: str,
+    log_file: Path | None,
+    policy: Path | None,
+    password_source: PasswordSource,
 ) -> None:
     """Runs the agent: it stays connected and waits for you. Prints `ready` once it answers.
 
-    It ends on SIGTERM or Ctrl-C; nothing is lost by that.
+    It ends on SIGTERM or Ctrl-C; nothing is lost by that. With a policy it answers for you what the
+    policy names, and keeps the keys for that open: read `docs/howto/scripted-agents.md` first.
     """
     from signer_agent.daemon import run as daemon
 
     place = AgentDirectory(directory or usual_directory())
     settings = place.read()
     logs.set_up(f"agent {settings.person}", level=log_level, file=log_file)
+    opened = None
+    if policy is not None:
+        from signer_agent.daemon.script import open_policy
+
+        passwords = password_source.passwords(console)
+        opened = open_policy(
+            policy,
+            place,
+            lambda file: passwords.ask(f"Password for {file}:"),
+            practice=settings.practice,
+        )
 
     def ready() -> None:
         console.say(f"ready {place.socket}")
 
-    await daemon.run(place, ready=ready)
+    await daemon.run(place, ready=ready, opened=opened)
     console.object({"ended": True})
 
 
 @agent.command()
+@click.option("--all", "everything", is_flag=True, help="all requests, those that have ended too")
 @agent_option
 @pass_console
-async def pending(console: Console, client: AgentClient) -> None:
+async def pending(console: Console, everything: bool, client: AgentClient) -> None:
     """What waits, and what of it for you."""
-    from quorate import clock
-    from signer_agent.cli.screens import wanted
-    from signer_agent.local.messages import (
-        GetRequests,
-        GetStatus,
-        Requests,
-        Shown,
-        ShowRequest,
-        Status,
-    )
+    from signer_agent.cli import overview
 
-    status = await client.ask(GetStatus(), Status)
-    console.practice = status.practice or None
-    now = clock.now()
-    rows: list[tuple[str, ...]] = []
-    objects: list[Json] = []
-    known = await client.ask(GetRequests(), Requests)
-    for request in (one for one in known.requests if not one.ended):
-        try:
-            screen = (await client.ask(ShowRequest(number=request.id), Shown)).screen
-            what, asked = screen.title, wanted(screen)
-            have = f"{screen.have} of {screen.needed} signatures"
-            until = times.in_table(screen.not_after)
-        except Trouble as trouble:
-            what, asked = trouble.what, "look at it"
-            have, until = request.state.value, ""
-        rows.append((str(request.id), what, asked, have, until))
-        objects.append({"id": request.id, "what": what, "wanted": asked, "have": have})
-    line = f"{status.instance} · {'connected' if status.connected else 'NOT connected'}"
-    line += f" · charter version {status.charter or 'none'}"
-    console.say(f"{line} · log followed to entry {status.log_size}")
-    if rows:
-        headers = ("ID", "WHAT", "WANTED OF YOU", "HAVE", f"UNTIL ({times.zone_header(now)})")
-        console.table(headers, rows)
-        console.say(f"Next: quorate agent show {rows[0][0]}")
-    else:
-        console.say("Nothing waits.")
-    console.object({"instance": status.instance, "connected": status.connected, "pending": objects})
+    await (overview.everything if everything else overview.pending)(client, console)
 
 
 @agent.command()
@@ -147,8 +132,10 @@ async def show(console: Console, number: int, client: AgentClient) -> None:
     from signer_agent.cli import giving
 
     screen = await giving.show(client, console, number)
-    if screen.keys or screen.part_wanted is not None:
+    if screen.keys or screen.part is not None:
         console.say(f"Next: quorate agent approve {number}")
+    elif screen.part_wanted is not None:
+        console.say(f'Next: quorate agent reject {number} --reason "..."')
     console.object({"screen": _hex(to_plain(screen))})
 
 
@@ -176,6 +163,7 @@ async def approve(
     time shown, or until the unit runs something else.
     """
     from signer_agent.cli import giving, waiting
+    from signer_agent.cli.people import People
 
     screen = await giving.show(client, console, number)
     chosen = giving.Only(signature=only != "part", part=only != "signature")
@@ -183,20 +171,16 @@ async def approve(
     if given is None:
         raise Trouble(
             Exit.REFUSED,
-            "nothing was given: the password was empty",
+            "the password was empty; nothing was signed or given",
             next=f"quorate agent approve {number}, or reject it",
         )
-    if given.sealed_units:
-        console.say(f"✓ sealed for {given.sealed_units} units, stored by the coordinator")
-    if given.signed_units:
-        console.say(f"✓ signed for {given.signed_units} units, stored by the coordinator")
     gave = {"signed_units": given.signed_units, "sealed_units": given.sealed_units}
+    people = await People.known(client)
     if not wait:
-        console.object({"request": number, **gave})
+        await waiting.tell_soon(client, console, screen, given, people, gave)
         return
-    people = await waiting.People.known(client)
     results = await waiting.wait(client, console, number, timeout=timeout)
-    waiting.conclude(console, results, people, **gave)
+    waiting.conclude(console, results, people, at=True, more=gave)
 
 
 @agent.command()
@@ -206,11 +190,9 @@ async def approve(
 @pass_console
 async def reject(console: Console, number: int, reason: str, client: AgentClient) -> None:
     """Says No to request ID, with a reason. While it is open you may still approve it."""
-    from signer_agent.local.messages import Ok, RejectRequest
+    from signer_agent.cli import rejecting
 
-    await client.ask(RejectRequest(number=number, reason=Reason(reason)), Ok)
-    console.say("✓ rejected, signed, stored. The others see your reason; it is in the log.")
-    console.object({"request": number, "rejected": True})
+    await rejecting.reject(client, console, number, Reason(reason))
 
 
 @agent.command()
@@ -223,19 +205,14 @@ async def watch(
 ) -> None:
     """Follows request ID until it ends, or everything until Ctrl-C."""
     from signer_agent.cli import waiting
+    from signer_agent.cli.people import People
 
-    people = await waiting.People.known(client)
-    if number is not None:
-        results = await waiting.wait(client, console, number, timeout=timeout)
-        waiting.conclude(console, results, people)
+    people = await People.known(client)
+    if number is None:
+        await waiting.watch_all(client, console, people, timeout=timeout)
         return
-    told: dict[int, str] = {}
-    async for news in client.watch(None):
-        for request in news.requests:
-            line = f"{request.id}  {request.state.value}  {people.progress(request)}"
-            if told.get(request.id) != line:
-                console.progress(line)
-                told[request.id] = line
+    results = await waiting.wait(client, console, number, timeout=timeout)
+    waiting.conclude(console, results, people, at=True)
 
 
 @agent.command()
@@ -243,40 +220,42 @@ async def watch(
 @pass_console
 async def status(console: Console, client: AgentClient) -> None:
     """How your agent is: connected, what it follows, your key files."""
-    from quorate import clock
-    from signer_agent.keys import part_files, signature_files
-    from signer_agent.local.messages import GetStatus, Status
+    from signer_agent.cli import overview
 
-    found = await client.ask(GetStatus(), Status)
-    console.practice = found.practice or None
-    since = times.moment(found.since, now=clock.now())
-    state = "connected to" if found.connected else "NOT connected to"
-    why = "" if found.connected else f": {found.why}"
-    console.say(f"agent    of {found.person}; {state} {found.url} since {since}{why}")
-    console.say(f"charter  version {found.charter or 'none in force'}; log to {found.log_size}")
-    waits = ", ".join(str(one) for one in found.waiting) or "none"
-    console.say(f"open     requests {waits}")
-    directory = client.directory.keys
-    for key in signature_files.list_in(directory).usable:
-        console.say(f"keys     {key.path.name}  SKI {key.ski.hex()[:8]}…  mode 0600 ✓")
-    for part in part_files.list_in(directory).usable:
-        console.say(f'parts    "{part.name}"  VP {part.vp.hex()[:8]}…  mode 0600 ✓')
-    if found.alarm is not None:
-        raise found.alarm.trouble()
-    console.object(
-        {
-            "person": found.person,
-            "instance": found.instance,
-            "agent": found.agent.hex(),
-            "connected": found.connected,
-            "charter": found.charter,
-            "accepted": found.accepted,
-            "open": list(found.waiting),
-            "log_size": found.log_size,
-            "offered_keys": found.offered_keys,
-            "agents": found.agents,
-        }
-    )
+    await overview.status(client, console)
+
+
+@agent.command()
+@click.argument("file")
+@password_options
+@agent_option
+@pass_console
+def passwd(
+    console: Console, file: str, password_source: PasswordSource, client: AgentClient
+) -> None:
+    """Locks the key file FILE with another password: the present one is asked for first.
+
+    FILE is a name in your key directory, or a path. For scripts, the first line of
+    --password-file is the present password and the second the new one.
+    """
+    from signer_agent.cli import key_files
+
+    key_files.change_password(client, console, file, password_source)
+
+
+@agent.command()
+@click.argument("file")
+@click.argument("destination", type=click.Path(path_type=Path))
+@agent_option
+@pass_console
+def copy(console: Console, file: str, destination: Path, client: AgentClient) -> None:
+    """Copies the key file FILE, as it is, to DESTINATION, and reads the copy again.
+
+    Nothing that is there is replaced. A copy opens with the password that the file has now.
+    """
+    from signer_agent.cli import key_files
+
+    key_files.copy(client, console, file, destination)
 
 
 @agent.command()

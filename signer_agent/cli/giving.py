@@ -2,32 +2,46 @@
 
 from dataclasses import dataclass
 
-from protocol.identifiers import Instant
-from quorate import clock
+from protocol.identifiers import VP, grouped
+from quorate import clock, times
 from quorate.console import Console
 from quorate.exits import Exit, Trouble
-from quorate.prompts import PasswordSource
-from signer_agent.cli.screens import lines_of
+from quorate.prompts import Passwords, PasswordSource
+from signer_agent.cli.screens import counted, lines_of
 from signer_agent.client.agent_client import AgentClient
 from signer_agent.desk.screen import Screen
-from signer_agent.local.messages import ApproveRequest, FilePassword, Given, Shown, ShowRequest
+from signer_agent.keys import part_files
+from signer_agent.local.messages import (
+    ApproveRequest,
+    FilePassword,
+    GetStatus,
+    Given,
+    Shown,
+    ShowRequest,
+    Status,
+)
 
 
 @dataclass(frozen=True)
 class Only:
-    """Which of what is wanted to give."""
+    """Which of what is wanted to give, and what an empty password means for each."""
 
     signature: bool = True
     part: bool = True
+    unsigned: str = "don't sign"
+    ungiven: str = "don't give it"
 
 
 async def show(client: AgentClient, console: Console, number: int) -> Screen:
     """Reviews a request and shows it."""
     screen = (await client.ask(ShowRequest(number=number), Shown)).screen
-    console.practice = screen.practice or None
-    for line in lines_of(screen, now=now()):
+    for line in lines_of(screen, now=clock.now(), own=_own_parts(client)):
         console.say(line)
     return screen
+
+
+def _own_parts(client: AgentClient) -> set[VP]:
+    return {part.vp for part in part_files.list_in(client.directory.keys).usable}
 
 
 async def give(
@@ -36,50 +50,91 @@ async def give(
     """Asks for the passwords and gives; None when the person gave an empty one."""
     wants_key = only.signature and bool(screen.keys)
     wants_part = only.part and screen.part is not None
-    if only.part and screen.part_wanted is not None and screen.part is None and not wants_key:
-        raise Trouble(
-            Exit.REFUSED,
-            f"no file here holds the part that request {screen.request} names; nothing was given",
-            expected=screen.part_wanted.hex(),
-            found="none of your files",
-            next="look for the right file: quorate tke mks",
-            rule="PART_NOT_WANTED",
-        )
     if not wants_key and not wants_part:
-        raise Trouble(
-            Exit.REFUSED,
-            f"request {screen.request} wants nothing of you now; nothing was given",
-            expected="a signature or part of yours that is missing",
-            found=f"{screen.have} of {screen.needed} signatures",
-            next=f"quorate agent show {screen.request}",
-            rule="SIGNATURE_NOT_WANTED",
-        )
+        # What the agent itself says is the better reason: who has signed when, what is enough.
+        if screen.part_wanted is None:
+            await client.ask(ApproveRequest(screen=screen, signature=None, part=None), Given)
+        raise _nothing_to_give(client, screen, only)
     passwords = source.passwords(console)
     for left in reversed(range(passwords.tries)):
-        signature = part = None
-        if wants_key:
-            file = screen.keys[0].file
-            typed = passwords.ask(f"Password for {file} (empty: don't sign):")
-            if not typed.is_empty():
-                signature = FilePassword(file=file, password=typed.reveal())
-        if wants_part and screen.part is not None:
-            name = screen.part.name
-            typed = passwords.ask(f'Password for key part "{name}" (empty: don\'t give it):')
-            if not typed.is_empty():
-                part = FilePassword(file=screen.part.file, password=typed.reveal())
+        signature = _key_password(passwords, screen, only) if wants_key else None
+        part = _part_password(passwords, screen, only) if wants_part else None
         if signature is None and part is None:
             return None
         try:
-            return await client.ask(
+            given = await client.ask(
                 ApproveRequest(screen=screen, signature=signature, part=part), Given
             )
         except Trouble as trouble:
-            if trouble.exit is not Exit.WRONG_PASSWORD or left == 0:
+            if trouble.exit is not Exit.WRONG_PASSWORD:
                 raise
-            console.progress(f"✗ wrong password. {trouble.what} {left} tries left.")
+            if left == 0:
+                raise _out_of_tries(trouble, screen, passwords.tries) from None
+            tries = "1 try" if left == 1 else f"{left} tries"
+            console.progress(f"✗ wrong password. {trouble.what} {tries} left.")
+            continue
+        await _say_given(client, console, screen, given)
+        return given
     return None
 
 
-def now() -> Instant:
-    """This machine's time."""
-    return clock.now()
+def _key_password(passwords: Passwords, screen: Screen, only: Only) -> FilePassword | None:
+    file = screen.keys[0].file
+    typed = passwords.ask(f"Password for {file} (empty: {only.unsigned}):")
+    return None if typed.is_empty() else FilePassword(file=file, password=typed.reveal())
+
+
+def _part_password(passwords: Passwords, screen: Screen, only: Only) -> FilePassword | None:
+    part = screen.part
+    if part is None:
+        return None
+    typed = passwords.ask(f'Password for key part "{part.name}" (empty: {only.ungiven}):')
+    return None if typed.is_empty() else FilePassword(file=part.file, password=typed.reveal())
+
+
+async def _say_given(client: AgentClient, console: Console, screen: Screen, given: Given) -> None:
+    me = (await client.ask(GetStatus(), Status)).person
+    if given.sealed_units:
+        givers = {part.person for part in screen.parts if part.given} | {me}
+        there = sum(part.given or part.vp == screen.part_wanted for part in screen.parts)
+        console.say(
+            f"✓ sealed for {counted(given.sealed_units, 'unit')}, stored by the coordinator    "
+            f"{there} of {counted(len(screen.parts), 'part')}: {', '.join(sorted(givers))}. "
+            "Your file stays here."
+        )
+    if given.signed_units:
+        signers = {one.person for one in screen.signed_by} | {me}
+        console.say(
+            f"✓ signed for {counted(given.signed_units, 'unit')}, stored by the coordinator    "
+            f"{screen.have + 1} of {screen.needed}: {', '.join(sorted(signers))}"
+        )
+
+
+def _out_of_tries(trouble: Trouble, screen: Screen, tries: int) -> Trouble:
+    counted_tries = f"{tries} tries. " if tries > 1 else ""
+    until = times.moment(screen.not_after, now=clock.now())
+    return Trouble(
+        Exit.WRONG_PASSWORD, f"{counted_tries}{trouble.what}", next=f"{trouble.next}, by {until}"
+    )
+
+
+def _nothing_to_give(client: AgentClient, screen: Screen, only: Only) -> Trouble:
+    if only.part and screen.part_wanted is not None:
+        found = ", ".join(grouped(vp) for vp in sorted(_own_parts(client)))
+        return Trouble(
+            Exit.REFUSED,
+            f"no file here holds the part that request {screen.request} names; nothing was given",
+            expected=grouped(screen.part_wanted),
+            found=found or "no key part",
+            next="look for the right file: quorate tke mks. None? "
+            f'quorate agent reject {screen.request} --reason "..."',
+            rule="PART_NOT_WANTED",
+        )
+    return Trouble(
+        Exit.REFUSED,
+        f"request {screen.request} wants nothing of you now; nothing was given",
+        expected="a signature or part of yours that is missing",
+        found=f"{screen.have} of {counted(screen.needed, 'signature')}",
+        next=f"quorate agent show {screen.request}",
+        rule="SIGNATURE_NOT_WANTED",
+    )

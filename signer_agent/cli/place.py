@@ -6,18 +6,27 @@ from typing import Any, TypeVar
 
 import click
 
+from quorate.console import Console
 from signer_agent.client.agent_client import AgentClient
 from signer_agent.directory import AgentDirectory, usual_directory
 
 F = TypeVar("F", bound=Callable[..., object])
 
 
-def _client(_: click.Context, __: click.Parameter, given: Path | None) -> AgentClient:
-    return AgentClient(AgentDirectory(given or usual_directory()))
+def _client(context: click.Context, _: click.Parameter, given: Path | None) -> AgentClient:
+    directory = AgentDirectory(given or usual_directory())
+    settings = directory.read()
+    console = context.find_object(Console)
+    if console is not None:
+        console.practice = settings.practice
+    return AgentClient(directory)
 
 
 def agent_option(command: F) -> F:
-    """Gives a command `--agent DIR` and the argument `client`."""
+    """Gives a command `--agent DIR` and the argument `client`.
+
+    Usage trouble where there is no agent. From here on the screen knows whether it is practice.
+    """
     option: Any = click.option(
         "--agent",
         "client",

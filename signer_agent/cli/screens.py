@@ -1,61 +1,76 @@
 """A reviewed request as a screen, in the order in which people decide."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from protocol.displayable import shown
-from protocol.identifiers import Instant, grouped, short
+from protocol.identifiers import SECOND, VP, Duration, Instant, grouped, short
+from protocol.request import Outcome
 from quorate import times
-from signer_agent.desk.screen import PartLine, Screen
+from quorate.console import WIDTH, wrapped
+from signer_agent.desk.screen import (
+    AdministratorLine,
+    ChangeGroup,
+    PartLine,
+    RosterGroup,
+    Screen,
+    TargetLine,
+    UnitLine,
+)
 
 _LABEL = 14
 _WIDE = 20
+_KIND = 13
+_REGISTERS = ("new register ", "current register ")
 
 
-def lines_of(screen: Screen, *, now: Instant) -> list[str]:
-    """The whole screen; `now` is this machine's clock."""
-    return list(_lines(screen, now))
+def lines_of(screen: Screen, *, now: Instant, own: Collection[VP] = ()) -> list[str]:
+    """The whole screen; `now` is this machine's clock, `own` the key parts whose files are here."""
+    return [line.rstrip() for line in _lines(screen, now, own)]
 
 
-def _lines(screen: Screen, now: Instant) -> Iterator[str]:
-    units = len(screen.targets)
-    yield f"Request {screen.request} · {screen.instance} · {screen.title}, on {units} units"
-    yield screen.sentence
+def _lines(screen: Screen, now: Instant, own: Collection[VP]) -> Iterator[str]:
+    yield (
+        f"Request {screen.request} · {screen.instance} · {screen.title}, "
+        f"on {counted(len(screen.targets), 'unit')}"
+    )
+    yield from wrapped(screen.sentence, WIDTH)
     yield ""
-    yield _row("Wanted", _wanted(screen))
+    yield from _row("Wanted", _wanted(screen))
     if screen.alone:
-        yield _row("Alone", "the charter says that one person may be alone")
+        yield from _row("Alone", "! the charter says that one person may be alone")
     if screen.key is not None:
-        yield _row("Key", grouped(screen.key))
-    yield from _parts(screen.parts, screen)
-    yield from _changes(screen)
-    yield from _targets(screen)
-    yield from _roster(screen)
-    yield _row("Purpose", shown(screen.purpose) if screen.purpose else "none given")
-    yield _row("Asked by", _asked(screen, now))
-    for one in screen.signed_by:
-        yield _row("Signed by", f"{one.person} {short(one.ski)}, verified")
+        yield from _row("Key", grouped(screen.key))
+    yield from _parts(screen, own)
+    for group in screen.groups:
+        yield from _changes(group, several=len(screen.groups) > 1)
+    yield from _targets(screen, now)
+    for roster in screen.roster:
+        yield from _roster(roster, several=len(screen.roster) > 1)
+    yield from _row("Purpose", shown(screen.purpose) if screen.purpose else "none given")
+    yield from _row("Asked by", _asked(screen, now))
+    for place, one in enumerate(screen.signed_by):
+        label = "" if place else "Signed by"
+        yield from _row(label, f"{one.person} {short(one.ski)}, verified")
     for text in screen.uncounted:
-        yield _row("Not counted", text)
+        yield from _row("Not counted", text)
     for no in screen.rejections:
-        yield _row("Rejected by", f"{no.person}: {shown(no.reason)}, verified")
+        when = times.moment(no.at, now=now)
+        yield from _row("Rejected by", f"{no.person}, {when}, verified: {shown(no.reason)}")
     if screen.voids is not None:
-        yield _row("Voids", f"signed copies of request {screen.voids}")
-    left = times.left(max(0, screen.not_after - now))  # type: ignore[arg-type]
-    yield _row("Valid until", f"{times.moment(screen.not_after, now=now)}, {left}")
-    yield _row("Checked", _checked(screen))
+        yield from _row("Voids", f"signed copies of request {screen.voids}")
+    left = times.left(Duration(max(0, screen.not_after - now)))
+    yield from _row("Valid until", f"{times.moment(screen.not_after, now=now)}, {left}")
+    yield from _row("Checked", _checked(screen, now))
     for text in screen.cautions:
-        yield f"! {text}"
+        yield from _wrapped_from("! ", text, "  ")
     yield ""
-    if screen.if_given:
-        yield from _several("If you sign" if screen.keys else "If you give", screen.if_given)
-    if screen.if_not:
-        yield from _several("If you don't", screen.if_not)
+    yield from _several("If you sign" if screen.keys else "If you give", _if_given(screen, now))
+    yield from _several("If you don't", screen.if_not)
 
 
 def wanted(screen: Screen) -> str:
     """What is wanted of this person, in a word or two."""
-    part, key = screen.part_wanted is not None, bool(screen.keys)
-    match part, key:
+    match screen.part_wanted is not None, bool(screen.keys):
         case True, True:
             return "part, signature"
         case True, False:
@@ -66,89 +81,174 @@ def wanted(screen: Screen) -> str:
             return "nothing"
 
 
+def have(screen: Screen) -> str:
+    """What is there already, of what is needed."""
+    texts = [f"{screen.have} of {counted(screen.needed, 'signature')}"]
+    if any(not part.given for part in screen.parts):
+        there = sum(part.given for part in screen.parts)
+        texts.insert(0, f"{there} of {counted(len(screen.parts), 'part')}")
+    return ", ".join(texts)
+
+
+def counted(number: int, what: str) -> str:
+    """`4 units`, `1 unit`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def names(people: Sequence[str], *, last: str = "and") -> str:
+    """`alice, bob and carol`."""
+    if len(people) < 2:
+        return "".join(people)
+    return f"{', '.join(people[:-1])} {last} {people[-1]}"
+
+
+def place(unit: UnitLine) -> str:
+    """A unit in a column of units."""
+    return f"{unit.type.upper():<{_KIND}}{unit.location}"
+
+
 def _wanted(screen: Screen) -> str:
-    have = f"Have {screen.have} of {screen.needed}."
+    signed = names([one.person for one in screen.signed_by])
+    there = f"{screen.have} of {screen.needed}"
+    if screen.part_wanted is None and not screen.keys:
+        return f"nothing of you now: it is {screen.state}. Have {there}."
     texts: list[str] = []
-    if screen.part_wanted is not None:
-        name = "none of your files" if screen.part is None else f'"{screen.part.name}"'
-        texts.append(f"your part {name}")
+    if screen.part is not None:
+        texts.append(f'your part "{screen.part.name}"')
+    elif screen.part_wanted is not None:
+        texts.append(f"your part {short(screen.part_wanted)}, of which no file is here")
     if screen.keys:
         texts.append(f"your signature, with {screen.keys[0].file}")
-    if not texts:
-        return f"nothing of you now. {have}"
-    return f"{' and '.join(texts)}. {have}"
+    text = " and ".join(texts)
+    if screen.keys or screen.have < screen.needed:
+        return f"{text}. Have {there}."
+    by = f" ({signed}, verified)" if signed else ""
+    return f"{text}; no signature: {there} is there{by}"
 
 
-def _parts(parts: Sequence[PartLine], screen: Screen) -> Iterator[str]:
-    if not parts:
+def _parts(screen: Screen, own: Collection[VP]) -> Iterator[str]:
+    if not screen.parts:
         return
-    loading = screen.part_wanted is not None or any(not one.given for one in parts)
-    texts = []
-    for number, part in enumerate(parts, start=1):
-        mine = " (you)" if part.me else ""
-        given = "" if not loading else ", given" if part.given else ", not given yet"
-        texts.append(f"{number} {part.person}{mine}{given}")
-    yield _row(f"of {len(parts)} parts", "; ".join(texts))
-    for number, part in enumerate(parts, start=1):
+    loading = screen.key is None
+    texts = [
+        f"{number} {_giver(part, screen, own, loading=loading)}"
+        for number, part in enumerate(screen.parts, start=1)
+    ]
+    label = "Parts" if loading else f"of {counted(len(screen.parts), 'part')}"
+    yield from _row(label, "; ".join(texts))
+    for number, part in enumerate(screen.parts, start=1):
         yield f"{number:>8}        {grouped(part.vp)}"
 
 
-def _changes(screen: Screen) -> Iterator[str]:
-    for group in screen.groups:
-        if len(screen.groups) > 1:
-            yield _row("On", ", ".join(str(unit) for unit in group.units))
-        width = max((len(change.before) for change in group.changes), default=0)
-        wide = max([_WIDE, *(len(change.what) + 2 for change in group.changes)])
-        yield f"  {'':{_LABEL + wide}}{'NOW':<{width}}    AFTER"
-        for place, change in enumerate(group.changes):
-            label = "Changes" if place == 0 else ""
-            yield _row(label, f"{change.what:<{wide}}{change.before:<{width}}  → {change.after}")
-        for place, text in enumerate(group.stays):
-            yield _row("Stays" if place == 0 else "", text)
+def _giver(part: PartLine, screen: Screen, own: Collection[VP], *, loading: bool) -> str:
+    if loading:
+        if part.vp == screen.part_wanted:
+            return f"{part.person}, wanted of you"
+        return f"{part.person}, {'given, verified' if part.given else 'not given yet'}"
+    if not part.me:
+        return part.person
+    here = "and it is your part ✓" if part.vp in own else "and no such part is here"
+    return f"{part.person} (you, {here})"
 
 
-def _targets(screen: Screen) -> Iterator[str]:
-    for place, one in enumerate(screen.targets):
-        seen = "" if one.fresh or one.outcome.value != "open" else "   last seen state"
-        ended = "" if one.outcome.value == "open" else f"   {one.outcome.value}"
-        yield _row("Targets" if place == 0 else "", f"{one.unit}{seen}{ended}")
+def _changes(group: ChangeGroup, *, several: bool) -> Iterator[str]:
+    if several:
+        yield from _units("On", group.units)
+    wide = max([_WIDE, *(len(change.what) + 2 for change in group.changes)])
+    width = max((len(change.before) for change in group.changes), default=0) + 2
+    yield f"  {'':{_LABEL + wide}}{'NOW':<{width}}  AFTER"
+    for number, change in enumerate(group.changes):
+        label = "" if number else "Changes"
+        begin = f"  {label:<{_LABEL}}{change.what:<{wide}}{change.before:<{width}}→ "
+        yield from _wrapped_from(begin, change.after, " " * len(begin))
+    registers = [text for text in group.stays if text.startswith(_REGISTERS)]
+    rest = [text for text in group.stays if not text.startswith(_REGISTERS)]
+    lines: list[str] = []
+    for text in registers:
+        what = next(one for one in _REGISTERS if text.startswith(one))
+        lines.append(f"{what.strip():<{wide}}{text.removeprefix(what)}")
+    yield from _several("Stays", [*lines, ", ".join(rest)])
+
+
+def _units(label: str, units: Sequence[UnitLine]) -> Iterator[str]:
+    for number, unit in enumerate(units):
+        yield from _row("" if number else label, place(unit))
+
+
+def _targets(screen: Screen, now: Instant) -> Iterator[str]:
+    for number, one in enumerate(screen.targets):
+        yield from _row("" if number else "Targets", place(one.unit) + _condition(one, now))
     left_out = ", ".join(str(unit) for unit in screen.left_out)
-    yield _row("", f"left out: {left_out or 'none of the charter' + chr(39) + 's units'}")
+    yield from _row("", f"left out: {left_out or 'none of the charter' + chr(39) + 's units'}")
 
 
-def _roster(screen: Screen) -> Iterator[str]:
-    for group in screen.roster:
-        names = []
-        for one in group.administrators:
-            who = one.name if one.person is not None else shown(one.name)
-            mark = " (you)" if one.me else " (has left, remove)" if one.left else ""
-            if one.person is None:
-                mark = " (NOT in the charter)"
-            names.append(f"{who} {short(one.ski)}{mark}")
-        where = "" if len(screen.roster) == 1 else f"; on {len(group.units)} units"
-        yield _row("Roster", ("  ".join(names) or "nobody yet") + where)
+def _condition(target: TargetLine, now: Instant) -> str:
+    if target.outcome is not Outcome.OPEN:
+        return f"  {target.outcome}"
+    if target.fresh:
+        return ""
+    return f"  ! out of reach; as it was seen {times.moment(target.asked, now=now)}"
+
+
+def _roster(group: RosterGroup, *, several: bool) -> Iterator[str]:
+    said = "  ".join(_administrator(one) for one in group.administrators) or "nobody yet"
+    if group.administrators and all(
+        one.person is not None and not one.left for one in group.administrators
+    ):
+        said += "; all of the charter"
+    if several:
+        said += f"; on {counted(len(group.units), 'unit')}"
+    yield from _row("Roster", said)
+
+
+def _administrator(one: AdministratorLine) -> str:
+    if one.person is None:
+        return f"! {shown(one.name)} {grouped(one.ski)} (NOT in the charter)"
+    mark = " (you)" if one.me else " (has left, remove)" if one.left else ""
+    return f"{one.name} {short(one.ski)}{mark}"
 
 
 def _asked(screen: Screen, now: Instant) -> str:
     filed = screen.filed_by
     name = f"operator {filed.name}" if filed.operator else filed.name
-    proof = "verified" if filed.verified else "not verified"
+    proof = "verified" if filed.verified else "not verified (an account has no key)"
     return f"{name}, {times.moment(filed.at, now=now)}, {proof}"
 
 
-def _checked(screen: Screen) -> str:
+def _checked(screen: Screen, now: Instant) -> str:
     done = screen.checked
-    text = f"state signed by {done.fresh} of {done.units} units; each history whole, "
-    text += f"{done.receipts} entries"
+    seconds = max(0, now - done.asked) // SECOND
+    ago = "just now" if seconds < 1 else f"{counted(seconds, 'second')} ago"
+    texts = [
+        f"state signed by {done.fresh} of {counted(done.units, 'unit')}, {ago}",
+        f"each history whole since imprint mode, {done.receipts} entries",
+        f"the log goes on from what this agent saw last, to entry {done.log}",
+    ]
     if done.importer_keys:
-        text += f"; {done.importer_keys} importer keys"
-    return f"{text}; the log followed to entry {done.log}"
+        texts.insert(0, f"{done.importer_keys} importer keys, each signed by its unit")
+    return "; ".join(texts)
+
+
+def _if_given(screen: Screen, now: Instant) -> list[str]:
+    texts = list(screen.if_given)
+    if screen.keys and texts:
+        until = times.moment(screen.not_after, now=now)
+        texts[0] += f" Signed copies can still run until {until}, or until the unit runs"
+        texts[0] += " something else."
+    return texts
 
 
 def _several(label: str, texts: Sequence[str]) -> Iterator[str]:
-    for place, text in enumerate(texts):
-        yield _row(label if place == 0 else "", text)
+    for number, text in enumerate(text for text in texts if text):
+        yield from _row("" if number else label, text)
 
 
-def _row(label: str, text: str) -> str:
-    return f"  {label:<{_LABEL}}{text}".rstrip()
+def _row(label: str, text: str) -> Iterator[str]:
+    yield from _wrapped_from(f"  {label:<{_LABEL}}", text, " " * (_LABEL + 2))
+
+
+def _wrapped_from(begin: str, text: str, after: str) -> Iterator[str]:
+    lines = wrapped(text, WIDTH - len(begin))
+    yield begin + lines[0]
+    for line in lines[1:]:
+        yield after + line

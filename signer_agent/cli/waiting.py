@@ -1,22 +1,38 @@
 """Waiting for a request: shown while it moves, ended with its own exit code."""
 
 import asyncio
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from protocol.charter import Charter
-from protocol.commands.bodies import LoadNewRegister, tke_name_of
-from protocol.displayable import PersonName
-from protocol.identifiers import SKI
+from protocol.commands.bodies import (
+    Body,
+    ClearNewRegister,
+    CommitNewRegister,
+    LoadNewRegister,
+    SetImmediate,
+    SetThresholds,
+    Zeroize,
+    tke_name_of,
+)
+from protocol.displayable import shown
+from protocol.identifiers import Duration, grouped
 from protocol.receipts import Receipt
-from protocol.request import Outcome, Request, RequestState
+from protocol.request import Outcome, Request, RequestState, TargetProgress
 from protocol.schema import from_bytes
-from protocol.standing import counted
-from quorate import times
+from quorate import clock, times
 from quorate.console import Console
 from quorate.exits import Exit, Json, Trouble
+from signer_agent.cli.people import People
+from signer_agent.cli.screens import counted, names
 from signer_agent.client.agent_client import AgentClient
-from signer_agent.local.messages import Charters, GetCharters, GetResults, Results
+from signer_agent.desk.receipts import UnitResult
+from signer_agent.desk.screen import Screen
+from signer_agent.local.messages import GetRequests, GetResults, Given, Requests, Results
 
+_SOON = 15.0
+"""Seconds for what runs at once."""
+_STOPS = "Ctrl-C stops watching only"
 _ENDED = {
     RequestState.CANCELLED: Exit.ENDED,
     RequestState.EXPIRED: Exit.ENDED,
@@ -28,81 +44,12 @@ _ENDED = {
 }
 
 
-class People:
-    """Whose keys they are, by the newest charter that the agent knows."""
-
-    def __init__(self, charters: Charters) -> None:
-        self._charter: Charter | None = charters.versions[-1].charter if charters.versions else None
-
-    @classmethod
-    async def known(cls, client: AgentClient) -> "People":
-        """Asks the agent."""
-        return cls(await client.ask(GetCharters(), Charters))
-
-    def name(self, ski: SKI) -> str:
-        """The owner of a key."""
-        owner = None if self._charter is None else self._charter.owner_of(ski)
-        return ski.hex()[:8] if owner is None else owner.name
-
-    def waiting_for(self, request: Request) -> list[str]:
-        """Who could give what is missing; the coordinator's word for the roster."""
-        if self._charter is None:
-            return []
-        names: set[PersonName] = set()
-        for one in request.progress:
-            if not one.open:
-                continue
-            skis = [approval.ski for approval in one.approvals]
-            if counted(self._charter, skis) < one.needed:
-                owners = (
-                    self._charter.owner_of(it.ski)
-                    for it in one.state.administrators
-                    if it.ski not in skis
-                )
-                names |= {owner.name for owner in owners if owner is not None}
-            body = request.filing.body
-            if isinstance(body, LoadNewRegister) and len(one.contributions) < len(body.parts):
-                given = {_custodian(it.statement) for it in one.contributions}
-                givers = (
-                    self._charter.custodian(part.custodian)
-                    for part in body.parts
-                    if part.custodian not in given
-                )
-                names |= {giver.name for giver in givers if giver is not None}
-        return sorted(names)
-
-    def progress(self, request: Request) -> str:
-        """One line on how far a request is."""
-        open_ones = [one for one in request.progress if one.open]
-        if request.state is RequestState.WAITING_IN_LINE or not open_ones:
-            return f"{request.state.value}"
-        worst = min(open_ones, key=lambda one: len(one.approvals) - one.needed)
-        signers = ", ".join(sorted({self.name(it.ski) for it in worst.approvals}))
-        text = f"{len(worst.approvals)} of {worst.needed}"
-        text += f": {signers}" if signers else ""
-        body = request.filing.body
-        if isinstance(body, LoadNewRegister):
-            text = f"{len(worst.contributions)} of {len(body.parts)} parts    {text}"
-        waiting = self.waiting_for(request)
-        if waiting and request.state is RequestState.COLLECTING:
-            text += f"    waiting for {' or '.join(waiting)}"
-        elif request.state is not RequestState.COLLECTING:
-            text += f"    {request.state.value}"
-        return text
-
-
-def _custodian(statement: bytes) -> bytes:
-    from protocol.sealing.contribution import SealedPart
-
-    return from_bytes(SealedPart, statement).custodian
-
-
 async def wait(
     client: AgentClient, console: Console, number: int, *, timeout: float | None
 ) -> Results:
-    """Follows a request until it ends; waiting Trouble after `timeout` seconds."""
+    """Follows a request until it ends; waiting Trouble after `timeout` seconds, or at Ctrl-C."""
     people = await People.known(client)
-    told = ""
+    shown_last = _Shown(console, people)
     request: Request | None = None
     try:
         async with asyncio.timeout(timeout):
@@ -110,39 +57,193 @@ async def wait(
                 if not news.requests:
                     continue
                 request = news.requests[0]
+                await shown_last.follow(client, request)
                 if request.ended:
                     break
-                line = f"… {people.progress(request)}"
-                if line != told:
-                    console.redraw(line)
-                    told = line
-    except TimeoutError:
+    except (TimeoutError, asyncio.CancelledError):
         if request is None:
-            raise Trouble(Exit.WAITING, f"request {number} isn't known here yet") from None
+            raise Trouble(
+                Exit.WAITING,
+                f"request {number} isn't known here yet",
+                next=f"quorate agent watch {number}",
+            ) from None
         raise waiting(request, people) from None
     return await client.ask(GetResults(number=number), Results)
+
+
+async def tell_soon(
+    client: AgentClient,
+    console: Console,
+    screen: Screen,
+    given: Given,
+    people: People,
+    more: Mapping[str, Json],
+) -> None:
+    """Says what came of a request that this completed, and of another what it waits for."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_SOON):
+            async for news in client.watch(screen.request):
+                if all(_settled(one, screen, given, people) for one in news.requests):
+                    break
+    results = await client.ask(GetResults(number=screen.request), Results)
+    request = results.request
+    if request.state is RequestState.EXECUTED:
+        conclude(console, results, people, at=True, more=more)
+        return
+    if request.ended:
+        console.say(f"! request {request.id} has ended, {request.state}: {shown(request.why)}")
+    else:
+        console.say(f"… {going_on(request, people)}")
+    console.object({**as_json(request, people), **more})
+
+
+def _settled(request: Request, screen: Screen, given: Given, people: People) -> bool:
+    """Whether what was given is counted, and the request goes no further by itself."""
+    if request.ended:
+        return True
+    open_ones = [one for one in request.progress if one.open]
+    if given.signed_units:
+        ski = screen.keys[0].ski
+        if not any(ski == it.ski for one in open_ones for it in one.approvals):
+            return False
+    if given.sealed_units and not people.gave(request, screen.part_wanted):
+        return False
+    runs = _complete(request, people) or request.state is RequestState.EXECUTING
+    return not runs or bool(_held(request))
+
+
+async def watch_all(
+    client: AgentClient, console: Console, people: People, *, timeout: float | None
+) -> None:
+    """Tells every change of every request, until Ctrl-C or `timeout` seconds."""
+    told: dict[int, str] = {}
+    first = True
+    try:
+        async with asyncio.timeout(timeout):
+            async for news in client.watch(None):
+                for request in news.requests:
+                    goes = "" if request.ended else f": {going_on(request, people)}"
+                    line = f"{request.id}  {request.state}{goes}"
+                    if told.get(request.id) != line and not (first and request.ended):
+                        console.progress(line)
+                    told[request.id] = line
+                first = False
+    except (TimeoutError, asyncio.CancelledError):
+        pass
+    console.object({"watched": len(told)})
+
+
+class _Shown:
+    """What was shown of a request: each line once, lines that are over stay."""
+
+    def __init__(self, console: Console, people: People) -> None:
+        self._console, self._people = console, people
+        self._last = ""
+        self._complete = False
+
+    async def follow(self, client: AgentClient, request: Request) -> None:
+        """Shows how the request moves; its end is said by `conclude`."""
+        people = self._people
+        if request.opening is not None and _complete(request, people) and not self._complete:
+            self._complete = True
+            self._console.redone(f"✓ {have(request, people)}")
+        if request.ended:
+            return
+        line = f"… {going_on(request, people)}"
+        if request.state is RequestState.WAITING_IN_LINE:
+            line += await _behind(client, request)
+        elif request.opening is not None:
+            left = Duration(max(0, request.opening.not_after - clock.now()))
+            line += f"    {times.left(left, fine=True)}    {_STOPS}"
+        if line != self._last and not self._brief(request):
+            self._console.redraw(line)
+            self._last = line
+
+    def _brief(self, request: Request) -> bool:
+        """Whether a line would be gone at once: it is complete and nothing holds it."""
+        running = (RequestState.READY, RequestState.EXECUTING)
+        return request.state in running and not _held(request)
+
+
+async def _behind(client: AgentClient, request: Request) -> str:
+    """Which requests are before it in the line of its targets."""
+    known = await client.ask(GetRequests(), Requests)
+    targets = set(request.filing.targets)
+    numbers = [
+        str(one.id)
+        for one in known.requests
+        if one.id < request.id and not one.ended and targets & set(one.filing.targets)
+    ]
+    return f" behind request {names(numbers)}" if numbers else ""
+
+
+def have(request: Request, people: People) -> str:
+    """What is there of what is needed, and by whom: `1 of 2: alice`."""
+    have, needed = people.have(request)
+    there, parts = people.parts(request)
+    texts = []
+    if parts:
+        texts.append(_by(f"{there} of {parts} parts", people.givers(request)))
+    if needed and (there == parts or have < needed):
+        texts.append(_by(f"{have} of {needed}", people.signers(request)))
+    return "    ".join(texts) or "no signature needed"
+
+
+def going_on(request: Request, people: People) -> str:
+    """One line on how far a request is that hasn't ended."""
+    held = _held(request)
+    count = len(request.progress)
+    match request.state:
+        case RequestState.COLLECTING:
+            waits = []
+            if signers := people.could_sign(request):
+                waits.append(names(signers, last="or"))
+            if givers := people.missing_givers(request):
+                waits.append(names(givers))
+            waiting = f"    waiting for {'; '.join(waits)}" if waits else ""
+            return have(request, people) + waiting
+        case RequestState.READY if held:
+            return (
+                f"ready on {count - len(held)} of {counted(count, 'unit')}, held: "
+                f"{len(held)} out of reach"
+            )
+        case RequestState.PARTLY_EXECUTED:
+            ran = sum(one.outcome is Outcome.EXECUTED for one in request.progress)
+            return f"partly executed: {ran} of {counted(count, 'unit')}; the rest is tried"
+        case _:
+            return request.state.value
 
 
 def waiting(request: Request, people: People) -> Trouble:
     """Filed and safe, and people or units must act."""
     return Trouble(
         Exit.WAITING,
-        f"request {request.id} is {request.state.value}: {people.progress(request)}",
-        next=f"quorate requests watch {request.id}",
+        f"request {request.id}: {going_on(request, people)}. It goes on by itself.",
+        next=f"quorate agent watch {request.id}",
         data=as_json(request, people),
     )
 
 
-def conclude(console: Console, results: Results, people: People, **more: Json) -> None:
-    """Says how a request ended; Trouble with its exit code where it wasn't executed."""
+def conclude(
+    console: Console,
+    results: Results,
+    people: People,
+    *,
+    at: bool = False,
+    more: Mapping[str, Json] | None = None,
+) -> None:
+    """Says how a request ended; Trouble with its exit code where it wasn't executed.
+
+    `at` adds when it ran, `more` is for scripts.
+    """
     request = results.request
     verified = sum(one.executed for one in results.units)
     units = len(request.progress) or len(request.filing.targets)
-    data = {**as_json(request, people), "receipts_verified": verified, **more}
+    data = {**as_json(request, people), "receipts_verified": verified, **(more or {})}
     if request.state is RequestState.EXECUTED and verified == units:
-        console.say(f"✓ executed on {verified} of {units} units, receipts verified")
-        unnamed = [one for one in results.units if one.part_named is False]
-        if unnamed:
+        for line in _executed(results, units, at=at):
+            console.say(line)
+        if any(one.part_named is False for one in results.units):
             console.progress("! a receipt doesn't name your part: call the others")
         console.object(data)
         return
@@ -155,29 +256,97 @@ def conclude(console: Console, results: Results, people: People, **more: Json) -
             next="call the people who run the coordinator",
             data=data,
         )
-    also = {
-        str(one.unit): f"{one.refused.rule}: expected {one.refused.expected}, found "
-        f"{one.refused.found}"
-        for one in results.units
-        if one.refused is not None
-    }
     raise Trouble(
         _ENDED[request.state],
-        f"request {request.id} is {request.state.value}: {request.why}",
+        f"request {request.id} has ended, {request.state}: {shown(request.why)}. {ran(results)}",
         next=f"quorate requests refile {request.id}      if it is still wanted",
-        also=also,
+        also=dict(answers(results)),
         data=data,
     )
 
 
+def ran(results: Results) -> str:
+    """On how many units it ran, by verified receipts."""
+    verified = sum(one.executed for one in results.units)
+    return f"It ran on {verified} of {len(results.units)} units" if verified else "Nothing has run"
+
+
+def answers(results: Results) -> Iterator[tuple[str, str]]:
+    """What the units said that refused it."""
+    for one in results.units:
+        if one.refused is not None:
+            no = one.refused
+            yield str(one.unit), f"{no.rule}: expected {no.expected}, found {no.found}"
+
+
+def _executed(results: Results, units: int, *, at: bool) -> Iterator[str]:
+    body = results.request.filing.body
+    text = f"✓ executed on {units} of {counted(units, 'unit')}, receipts verified"
+    if all(one.part_named for one in results.units):
+        text += "; it names your part" if units == 1 else f"; all {units} name your part"
+    after = _after(body, results.request.progress)
+    when = max((one.at for one in results.units if one.at is not None), default=None)
+    if isinstance(body, LoadNewRegister):
+        yield f"{text}. {after}"
+        yield from _key_line(results.units)
+    elif at and when is not None:
+        yield f"{text}      {times.moment(when, now=clock.now())}"
+    else:
+        yield f"{text}. {after}" if after else text
+
+
+def _after(body: Body, progress: tuple[TargetProgress, ...]) -> str:
+    """What is so now, beyond what was asked for."""
+    match body:
+        case SetThresholds() if all(_receipt(one).before.imprint for one in progress):
+            return "Imprint mode is left: commands must be signed now."
+        case LoadNewRegister():
+            return "New register: Full uncommitted"
+        case CommitNewRegister():
+            return "New register: Full committed"
+        case SetImmediate():
+            return "Current register: Valid. New register: Empty"
+        case ClearNewRegister():
+            return "New register: Empty"
+        case Zeroize():
+            return "All is cleared: they are in imprint mode."
+        case _:
+            return ""
+
+
+def _key_line(results: tuple[UnitResult, ...]) -> Iterator[str]:
+    """The new register's VP, which people compare, as the receipts give it."""
+    for vp in dict.fromkeys(one.new.vp for one in results if one.new is not None):
+        if vp is not None:
+            yield f"  {grouped(vp)}"
+
+
+def _receipt(one: TargetProgress) -> Receipt:
+    if one.receipt is None:
+        raise AssertionError("an executed target has a receipt")
+    return from_bytes(Receipt, one.receipt.statement)
+
+
+def _complete(request: Request, people: People) -> bool:
+    have, needed = people.have(request)
+    return 0 < needed <= have and not people.missing_givers(request)
+
+
+def _held(request: Request) -> list[TargetProgress]:
+    return [one for one in request.progress if one.open and not one.reachable]
+
+
+def _by(count: str, people: list[str]) -> str:
+    return f"{count}: {', '.join(people)}" if people else count
+
+
 def as_json(request: Request, people: People) -> dict[str, Any]:
-    """A request for scripts (transcripts §8)."""
+    """A request for scripts."""
     signed = sorted({one.ski.hex() for it in request.progress for one in it.approvals})
     counted_skis: set[str] = set()
     for one in request.progress:
         if one.receipt is not None:
-            receipt = from_bytes(Receipt, one.receipt.statement)
-            counted_skis |= {approval.ski.hex() for approval in receipt.approvals}
+            counted_skis |= {approval.ski.hex() for approval in _receipt(one).approvals}
     return {
         "instance": request.filing.instance,
         "request": request.id,

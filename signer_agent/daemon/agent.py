@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
@@ -37,7 +37,7 @@ from protocol.violations import Violation
 from quorate import crash_points
 from quorate.exits import Exit, Trouble
 from signer_agent.daemon.link import Link
-from signer_agent.desk.approve import any_wanted, approve
+from signer_agent.desk.approve import any_wanted, approve, signature_wanted
 from signer_agent.desk.contribute import contribute, part_wanted
 from signer_agent.desk.filing import Wish, file
 from signer_agent.desk.reject import reject
@@ -65,6 +65,9 @@ from signer_agent.trust.evidence import (
 )
 from signer_agent.trust.witness import first_sight, with_log
 
+if TYPE_CHECKING:
+    from signer_agent.daemon.script import Script
+
 T = TypeVar("T")
 _log = structlog.get_logger("agent")
 
@@ -90,6 +93,8 @@ class Agent:
         )
         self.now, self.entropy = now, entropy
         self.link: Link
+        self.script: Script | None = None
+        """The person's policy at work, if they have one."""
         self.changed = asyncio.Condition()
         self._looking = asyncio.Lock()
 
@@ -346,7 +351,8 @@ class Agent:
     ) -> tuple[int, int] | Objection:
         """Opens the key files, looks at everything afresh, and gives what is wanted.
 
-        Nothing is given where what the person saw has changed. Gives how many units it was signed
+        Nothing is given where what the person saw has changed; without a password it says why
+        nothing is wanted. Gives how many units it was signed
         and sealed for.
         """
         key = value = None
@@ -368,13 +374,9 @@ class Agent:
                     found=after,
                     next=f"quorate agent show {seen.request}",
                 )
-            signed = await self._sign(found, key) if key is not None else 0
-            if isinstance(signed, Objection):
-                return signed
-            sealed = await self._give(found, value) if value is not None else 0
-            if isinstance(sealed, Objection):
-                return sealed
-            return signed, sealed
+            if signature is None and part is None:
+                return any_wanted(found, self.seat()) or (0, 0)
+            return await self.give(found, key, value)
         except Trouble as trouble:
             return of_trouble(trouble)
         finally:
@@ -383,9 +385,22 @@ class Agent:
             if value is not None:
                 value.wipe()
 
+    async def give(
+        self, found: Review, key: signature_files.UnlockedKey | None, value: Secret | None
+    ) -> tuple[int, int] | Objection:
+        """Signs with `key` and gives the part `value`, for a request reviewed just now.
+
+        Gives how many units it was signed and sealed for.
+        """
+        signed = await self._sign(found, key) if key is not None else 0
+        if isinstance(signed, Objection):
+            return signed
+        sealed = await self._give(found, value) if value is not None else 0
+        return sealed if isinstance(sealed, Objection) else (signed, sealed)
+
     async def _sign(self, found: Review, key: signature_files.UnlockedKey) -> int | Objection:
         seat = self.seat()
-        objection = any_wanted(found, seat)
+        objection = signature_wanted(found, seat, key.ski)
         if objection is not None:
             return objection
         signing = approve(found, seat, key.ski, key.sign, at=self.now())

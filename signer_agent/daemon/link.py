@@ -15,6 +15,7 @@ import aiohttp
 import structlog
 
 from protocol.charter import Coordinator
+from protocol.displayable import shown
 from protocol.identifiers import Instant, Nonce
 from protocol.schema import Struct, from_bytes, to_bytes
 from protocol.session.handshake import (
@@ -137,7 +138,7 @@ class Link:
         return answer
 
     def _coordinator(self) -> Coordinator:
-        """Whom to talk to: whom the accepted charter names; before that, whom the invitation did."""
+        """Whom the accepted charter names; before there is one, whom the invitation did."""
         trusted = self._kept.book.trusted
         if trusted is not None:
             return trusted.newest.coordinator
@@ -253,7 +254,7 @@ async def _receive(socket: aiohttp.ClientWebSocketResponse) -> bytes:
     if message.type is aiohttp.WSMsgType.BINARY:
         return bytes(message.data)
     if message.type is aiohttp.WSMsgType.CLOSE and message.extra:
-        raise Violation(f"the coordinator closed the session: {message.extra}")
+        raise Violation(f"the coordinator closed the session: {shown(message.extra)}")
     if message.type in (
         aiohttp.WSMsgType.CLOSE,
         aiohttp.WSMsgType.CLOSING,

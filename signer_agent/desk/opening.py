@@ -79,7 +79,7 @@ def request_ended(request: Request) -> Objection | None:
     """REQUEST_ENDED: nobody is asked any more."""
     if not request.ended:
         return None
-    why = f": {request.why}" if request.why else ""
+    why = f": {shown(request.why)}" if request.why else ""
     ended = (
         RequestState.CANCELLED,
         RequestState.EXPIRED,
@@ -276,7 +276,8 @@ def times_of_filing(filing: Filing, opening: Opening) -> Objection | None:
     """TIMES_OF_FILING: valid as long as the filer said, and opened within 7 days of the filing."""
     validity = Duration(opening.not_after - opening.not_before)
     waited = Duration(opening.not_before - filing.at)
-    if validity <= min(filing.valid_for, LONGEST_VALIDITY) and waited <= WAITS_AT_MOST:
+    longest = min(filing.valid_for, LONGEST_VALIDITY)
+    if 0 < validity <= longest and waited <= WAITS_AT_MOST:
         return None
     return alarm(
         f"the request's times aren't those that were filed; {NOTHING_SIGNED}",

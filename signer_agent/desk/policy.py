@@ -210,9 +210,9 @@ def _is(what: What, review: Review) -> bool:
         case AboutKey(command=command, vp=vp):
             return kind_of(body) == command and wording.key_of(body) == vp
         case AboutKeyOfParts(command=command, parts=parts):
-            vp = wording.key_of(body)
+            key = wording.key_of(body)
             return kind_of(body) == command and all(
-                _made_of(target, vp, parts) for target in review.targets
+                _made_of(target, key, parts) for target in review.targets
             )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from protocol.charter import Charter
+from protocol.commands.bodies import LoadNewRegister
 from protocol.identifiers import Digest, Instant, UnitId
 from protocol.refusals import Refusal
 from protocol.request import Request
@@ -86,14 +87,20 @@ def _first(objections: Iterator[Objection | None]) -> Objection | None:
 
 
 def _progress_is_of_opening(request: Request) -> Objection | None:
-    """The coordinator tells of each target that was opened, once, and of no other."""
+    """The coordinator tells of each target that was opened, once, and of no other.
+
+    And names an importer key for a load, and for nothing else.
+    """
     assert request.opening is not None
-    if tuple(one.unit for one in request.progress) == request.opening.targets:
+    loads = isinstance(request.filing.body, LoadNewRegister)
+    importers = all((one.target.importer is not None) == loads for one in request.progress)
+    if tuple(one.unit for one in request.progress) == request.opening.targets and importers:
         return None
     return alarm(
         "what the coordinator tells of the request isn't about its targets; nothing was signed",
-        expected=f"{len(request.opening.targets)} targets in the opening's order",
-        found=f"{len(request.progress)} others",
+        expected=f"{len(request.opening.targets)} targets in the opening's order, importer keys "
+        "for a load only",
+        found=f"{len(request.progress)} targets otherwise",
         next="call the people who run the coordinator",
         rule="TARGETS_OF_FILING",
     )

@@ -179,6 +179,14 @@ class Ok(Variant, tag="ok"):
     request: int | None
 
 
+class PolicyLine(Struct):
+    """The policy that answers for the person: its name, how often it still may, until when."""
+
+    name: str
+    left: int
+    until: Instant
+
+
 class Status(Variant, tag="status"):
     """How the agent is. `skew` is how far the coordinator's clock was ahead at hello."""
 
@@ -201,6 +209,7 @@ class Status(Variant, tag="status"):
     offered_keys: int
     agents: int
     waiting: tuple[int, ...]
+    policy: PolicyLine | None
     alarm: Objection | None
 
 

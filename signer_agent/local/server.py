@@ -39,6 +39,7 @@ from signer_agent.local.messages import (
     HearCharter,
     OfferKey,
     Ok,
+    PolicyLine,
     ProposeCharter,
     Question,
     RejectRequest,
@@ -254,7 +255,7 @@ class _Handler:
         agent = self._agent
         kept, link = agent.kept, agent.link
         ruling, trusted = kept.book.ruling, kept.book.trusted
-        witness = kept.witness
+        witness, script = kept.witness, agent.script
         return Status(
             person=agent.settings.person,
             instance=agent.settings.instance,
@@ -275,6 +276,9 @@ class _Handler:
             offered_keys=len(kept.keys),
             agents=len(kept.agents),
             waiting=tuple(one.id for one in agent.waiting()),
+            policy=None
+            if script is None
+            else PolicyLine(name=script.policy.name, left=script.left(), until=script.policy.until),
             alarm=None if witness is None else forked(witness, agent.settings.instance),
         )
 

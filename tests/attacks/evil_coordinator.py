@@ -1,4 +1,4 @@
-"""The evil coordinator: real bytes over TLS, with all keys of a coordinator in the attacker's hands.
+"""The evil coordinator: real bytes over TLS, all keys of a coordinator in the attacker's hands.
 
 Unbent it is honest, and that is the control of every attack. A test bends what it says: the hello,
 the answers to questions, what it makes of publications, and the news that it tells.

@@ -195,13 +195,14 @@ class BareAgent:
 
     async def until(self, number: int, *states: RequestState) -> Request:
         """Waits until a request is in one of these states."""
-        return await self.when(
+        found: Request = await self.when(
             lambda: (
                 self.requests[number]
                 if number in self.requests and self.requests[number].state in states
                 else None
             )
         )
+        return found
 
     async def when(self, found: Callable[[], Any]) -> Any:
         """Waits for news that make `found` give something."""

@@ -8,7 +8,7 @@ from hsm_backend.unit.machine import answer_state
 from protocol.charter import Charter
 from protocol.commands.bodies import Body, LoadNewRegister
 from protocol.commands.command import Contribution
-from protocol.identifiers import Instant
+from protocol.identifiers import VP, Instant
 from protocol.receipts import Receipt
 from protocol.record.checkpoints import Checkpoint, log_origin, sign_checkpoint
 from protocol.record.entries import Entry, EntryKind, Salt, SaltedEntry, entry_leaf
@@ -125,7 +125,7 @@ class CastRecord:
         assert isinstance(answer, Receipt), answer
         self.keep(EntryKind.EXECUTION, unit.entries[-1])
 
-    def load(self, filer: Custodian, given: Sequence[Given]) -> bytes:
+    def load(self, filer: Custodian, given: Sequence[Given]) -> VP:
         """Loads these parts on all units; gives the key's verification pattern."""
         body: LoadNewRegister = load_of(given)
         self.request(filer, body, [filer], given=given)

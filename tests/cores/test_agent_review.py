@@ -221,6 +221,22 @@ def test_a_longer_time_than_the_filer_said_is_found(validity: int):
     assert_objects(bob.review(news), Exit.ALARM, "TIMES_OF_FILING")
 
 
+@pytest.mark.parametrize("validity", [0, -DAY])
+def test_times_that_end_before_they_begin_are_found(validity: int):
+    world, (_, bob, _), vp = loaded()
+    news = bent_opening(world, vp, not_after=Instant(world.now + validity))
+    assert_objects(bob.review(news), Exit.ALARM, "TIMES_OF_FILING")
+
+
+def test_an_importer_key_for_what_is_no_load_is_found():
+    world, (_, bob, _), vp = loaded()
+    news = world.each(
+        world.open(CommitNewRegister(vp=vp)),
+        lambda one: one.but(target=one.target.but(importer=Digest(bytes(32)))),
+    )
+    assert_objects(bob.review(news), Exit.ALARM, "TARGETS_OF_FILING")
+
+
 def test_an_old_filing_opened_again_is_found():
     world, (_, bob, _), vp = loaded()
     filing = world.filing(CommitNewRegister(vp=vp))

@@ -39,7 +39,11 @@ def nested(depth: int) -> Any:
         {"\ud800": 1},
         nested(MAX_DEPTH + 1),
     ],
-    ids=repr,
+    ids=lambda value: (
+        f"{type(value).__name__} {str(value)[:20].encode('ascii', 'replace')!r}"
+        if not isinstance(value, memoryview) and type(value) is not object
+        else type(value).__name__
+    ),
 )
 def test_what_has_no_encoding(value: Any) -> None:
     with pytest.raises((TypeError, ValueError)):

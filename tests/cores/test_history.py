@@ -143,18 +143,17 @@ def test_a_unit_that_breaks_the_rules_is_found_out(unit: CastUnit, name: str):
 
 
 def birth(unit: CastUnit, cause: BirthCause, **changes) -> Signed:
-    entries = unit.history()
-    last = entries[-1]
-    fields = {
-        "unit": unit.id,
-        "incarnation": last.incarnation.but(number=last.incarnation.number + 1),
-        "version": StateVersion(last.version + 1),
-        "previous": entry_hash(unit.entries[-1]),
-        "cause": cause,
-        "after": unit.state.but(**changes),
-        "at": unit.now,
-    }
-    return sign_statement(Label.HISTORY, Birth(**fields), unit.key.sign)
+    last = unit.history()[-1]
+    made = Birth(
+        unit=unit.id,
+        incarnation=last.incarnation.but(number=last.incarnation.number + 1),
+        version=StateVersion(last.version + 1),
+        previous=entry_hash(unit.entries[-1]),
+        cause=cause,
+        after=unit.state.but(**changes),
+        at=unit.now,
+    )
+    return sign_statement(Label.HISTORY, made, unit.key.sign)
 
 
 @pytest.mark.parametrize("cause", [BirthCause.MADE, BirthCause.ZEROIZE, BirthCause.BY_HAND])

@@ -12,7 +12,7 @@ from protocol.charter import Chain
 from protocol.commands.bodies import CommitNewRegister, SetImmediate, SetThresholds
 from protocol.files.charter_file import read_charter_file, write_charter_file
 from protocol.record.entries import entry_leaf
-from protocol.report.evidence import Evidence, OtherEntry, OwnEntry, Witness
+from protocol.report.evidence import Evidence, OtherEntry, OwnEntry, UnitEvidence, Witness
 from protocol.report.file import make_report, read_report
 from protocol.report.proof import ReportFails
 from protocol.schema import to_bytes
@@ -156,7 +156,7 @@ def test_hiding_an_entry_as_another_instances_fails(record: CastRecord, evidence
         fails(resealed(evidence, log=log), record)
 
 
-UNIT_CHANGES: dict[str, Callable[[Evidence], tuple]] = {
+UNIT_CHANGES: dict[str, Callable[[Evidence], tuple[UnitEvidence, ...]]] = {
     "a unit is missing": lambda e: e.units[:-1],
     "the units are swapped": lambda e: e.units[::-1],
     "a unit is there twice": lambda e: (*e.units, e.units[-1]),

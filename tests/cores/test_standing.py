@@ -11,7 +11,7 @@ from protocol.commands.bodies import (
     Zeroize,
 )
 from protocol.history import verify_history
-from protocol.identifiers import Digest
+from protocol.identifiers import Digest, StateVersion
 from protocol.receipts import Birth, BirthCause
 from protocol.signing.labels import Label
 from protocol.signing.statements import sign_statement
@@ -229,7 +229,7 @@ def test_a_restored_unit(case: Case):
     birth = Birth(
         unit=case.unit.id,
         incarnation=last.incarnation.but(number=2),
-        version=last.version + 1,
+        version=StateVersion(last.version + 1),
         previous=case.unit.last_receipt,
         cause=BirthCause.RESTORE,
         after=case.unit.state,

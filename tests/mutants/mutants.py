@@ -13,6 +13,10 @@ SEALING = "tests/cores/test_sealing.py"
 SIGNING = "tests/cores/test_signing.py"
 SCHEMA = "tests/cores/test_schema.py"
 CHARTER = "tests/cores/test_charter.py"
+HISTORY = "tests/cores/test_history.py"
+STANDING = "tests/cores/test_standing.py"
+ACCESSION = "tests/cores/test_accession.py"
+REPORT = "tests/cores/test_report.py"
 
 
 @dataclass(frozen=True)
@@ -215,8 +219,8 @@ MUTANTS = [
     Mutant(
         "the seal isn't bound to the load",
         "protocol/sealing/contribution.py",
-        "binding = _Binding(load=load.signing_bytes(), vp=vp, custodian=custodian)",
-        'binding = _Binding(load=b"", vp=vp, custodian=custodian)',
+        "signing_bytes = load.signing_bytes()",
+        'signing_bytes = b""',
         f"{SEALING}::test_every_field_of_the_load_is_bound_into_the_seal",
     ),
     Mutant(
@@ -349,5 +353,98 @@ def _reborn""",
         "before = chain.versions[charter.number - 2 : charter.number - 1]",
         "before = chain.versions[charter.number - 1 : charter.number]",
         f"{CHARTER}::test_a_new_version_cannot_replace_the_agents_of_its_judges",
+    ),
+    # --- history, standing, accession
+    Mutant(
+        "a history's entries needn't follow each other",
+        "protocol/history.py",
+        "if entry.previous != (hashes[-1] if hashes else None):",
+        "if entry.previous is None and hashes:",
+        f"{HISTORY}::test_a_unit_that_breaks_the_rules_is_found_out",
+    ),
+    Mutant(
+        "a receipt's signatures aren't counted",
+        "protocol/history.py",
+        "if len(skis) < needed:",
+        "if len(skis) < 0:",
+        f"{HISTORY}::test_a_unit_that_breaks_the_rules_is_found_out",
+    ),
+    Mutant(
+        "a receipt may change what its command doesn't",
+        "protocol/history.py",
+        "if receipt.after != after(receipt.before, command.body, loaded=loaded):",
+        "if receipt.after is None:",
+        f"{HISTORY}::test_a_unit_that_breaks_the_rules_is_found_out",
+    ),
+    Mutant(
+        "keys are counted where people are meant",
+        "protocol/standing.py",
+        "return len(people_of(charter, skis))",
+        "return len(skis)",
+        f"{STANDING}::test_a_command_by_one_person_with_two_keys",
+    ),
+    Mutant(
+        "a captured unit is a unit like any other",
+        "protocol/standing.py",
+        "return max(needed, 1 if charter.alone else charter.floor.exit_people)",
+        "return 0",
+        f"{STANDING}::test_a_captured_unit_that_was_laundered_since",
+    ),
+    Mutant(
+        "strangers may stay",
+        "protocol/standing.py",
+        "if all(charter.owner_of(one.ski) is None for charter in standing)",
+        "if not standing",
+        f"{STANDING}::test_a_stranger_beside_the_people_who_took_it_out",
+    ),
+    Mutant(
+        "the floor may be broken",
+        "protocol/standing.py",
+        "return signatures >= charter.floor.signatures and",
+        "return signatures >= 1 and",
+        f"{STANDING}::test_thresholds_that_fell_below_the_floor",
+    ),
+    Mutant(
+        "an older version may take a unit out that a newer one names",
+        "protocol/standing.py",
+        "if named is not None and named < position:",
+        "if named is not None and named > position:",
+        f"{STANDING}::test_an_exit_under_an_older_version_after_a_newer_ones_receipt",
+    ),
+    Mutant(
+        "in imprint mode newcomers vote themselves in",
+        "protocol/accession.py",
+        "before_needed = 1 if preceding.alone else preceding.floor.exit_people",
+        "before_needed = 0",
+        f"{ACCESSION}::test_in_imprint_mode_people_of_the_version_before_are_needed_too",
+    ),
+    Mutant(
+        "units that nobody has seen are in imprint mode",
+        "protocol/accession.py",
+        "return self.enough and not self.unknown and not self.outdated",
+        "return self.enough and not self.outdated",
+        f"{ACCESSION}::test_a_unit_whose_history_isnt_known_keeps_it_out",
+    ),
+    # --- the report
+    Mutant(
+        "a report's witness may be anybody",
+        "protocol/report/proof.py",
+        "maker = chain.newest.custodian(claimed.agent)",
+        "maker = chain.newest.custodian(claimed.agent) or chain.newest.people[0]",
+        f"{REPORT}::test_a_witness_who_is_no_custodian_fails",
+    ),
+    Mutant(
+        "a report may use old states",
+        "protocol/report/proof.py",
+        "if witness.nonce not in answer.nonces:",
+        "if not answer.nonces:",
+        f"{REPORT}::test_states_of_another_occasion_fail",
+    ),
+    Mutant(
+        "a report may hide receipts that the log holds",
+        "protocol/report/proof.py",
+        "missing = len(logged - there)",
+        "missing = 0",
+        f"{REPORT}::test_changed_histories_fail",
     ),
 ]

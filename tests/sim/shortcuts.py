@@ -25,7 +25,7 @@ class _Memory:
     """What was seen while the shortcuts are taken."""
 
     def __init__(self) -> None:
-        self.keys: dict[bytes, "_Key"] = {}
+        self.keys: dict[bytes, _Key] = {}
         self.decoded: dict[bytes, Any] = {}
         self.digests: dict[int, tuple[Charter, Digest]] = {}
 

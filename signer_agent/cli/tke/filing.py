@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from protocol.commands.bodies import Body
-from protocol.displayable import Purpose
+from protocol.displayable import Purpose, shown
 from protocol.identifiers import MINUTE, Duration
 from protocol.request import DEFAULT_VALIDITY, RequestState
 from quorate.console import Console
@@ -156,7 +156,7 @@ def _must_have_run(results: Results, people: waiting.People) -> None:
     if request.state is not RequestState.EXECUTED:
         raise Trouble(
             Exit.FAILED,
-            f"request {request.id} is {request.state.value}: {request.why}",
+            f"request {request.id} is {request.state.value}: {shown(request.why)}",
             next=f"quorate agent show {request.id}",
             data=waiting.as_json(request, people),
         )
