@@ -5,11 +5,13 @@ Digests are lower-case hex, times are UTC in ISO 8601 with milliseconds.
 
 from collections.abc import Collection
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from protocol.charter import Charter
-from protocol.commands.bodies import LoadNewRegister, kind_of, tke_name_of
+from protocol.commands.bodies import LoadNewRegister, tke_name_of
 from protocol.commands.quorum import TABLE, Need
+from protocol.commands.wording import title
 from protocol.identifiers import SKI, Instant, UnitId
 from protocol.receipts import Receipt
 from protocol.report.proof import Proven, ProvenRequest
@@ -52,7 +54,7 @@ def alone(proven: Proven) -> list[str]:
         charter = _charter_of(proven, request)
         if charter is None or not request.receipts:
             continue
-        what = f"request {request.number} ({kind_of(request.filing.body)})"
+        what = f"request {request.number} ({tke_name_of(request.filing.body)})"
         for receipt in _different(request.receipts.values()):
             signers = people_of(charter, _skis(receipt))
             thresholds = receipt.after.signature_threshold
@@ -91,7 +93,7 @@ def two_roles(proven: Proven) -> list[str]:
         for name in sorted(signers & givers.keys()):
             found.append(
                 f"{name} gave a part (request {givers[name]}) and signed "
-                f"request {request.number} ({kind_of(request.filing.body)})"
+                f"request {request.number} ({tke_name_of(request.filing.body)})"
             )
     return found
 
@@ -157,6 +159,7 @@ def _request(proven: Proven, request: ProvenRequest) -> dict[str, Json]:
     return {
         "number": request.number,
         "command": tke_name_of(filing.body),
+        "what": title(filing.body, partial(_name_of, proven)),
         "parameters": _hex(to_plain(filing.body)),
         "purpose": filing.purpose,
         "filed_by": _filer(charter, request),
@@ -187,6 +190,11 @@ def _request(proven: Proven, request: ProvenRequest) -> dict[str, Json]:
             for unit, receipt in sorted(request.receipts.items())
         ],
     }
+
+
+def _name_of(proven: Proven, ski: SKI) -> str | None:
+    owner = proven.chain.owner_of(ski)
+    return None if owner is None else owner[0].name
 
 
 def _result(request: ProvenRequest) -> str:

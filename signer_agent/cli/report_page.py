@@ -28,7 +28,7 @@ _TEMPLATE = """<!DOCTYPE html>
 <body>
 {% if s.practice %}<p class="practice">PRACTICE</p>{% endif %}
 <h1>Ceremony report: {{ s.instance }}</h1>
-<p>As of {{ s.as_of }}. Made by the agent of {{ s.made_by }} at {{ s.made_at }}, from the signed
+<p>As of {{ s.as_of | moment }}. Made by the agent of {{ s.made_by }}, from the signed
 histories of {{ s.units | length }} crypto units and {{ s.log.size }} log entries.</p>
 <p class="note">This page shows what report.json proves. It proves nothing by itself: check with
 <code>quorate verify report.json --charter charter.json</code>, and a charter of your own.</p>
@@ -43,10 +43,10 @@ histories of {{ s.units | length }} crypto units and {{ s.log.size }} log entrie
 <table>
 <thead><tr><th>Type</th><th>Location</th><th>Serial</th><th>Thresholds</th><th>Administrators</th>
 <th>New</th><th>Current</th></tr></thead>
-{% for unit in s.units %}
+{% for unit in units %}
 <tr><td>{{ unit.type | upper }}</td><td>{{ unit.location }}</td><td>{{ unit.serial }}</td>
 <td>{{ unit.signature_threshold }} / {{ unit.revocation_threshold }}</td>
-<td>{{ unit.administrators | map(attribute="name") | join(", ") }}</td>
+<td>{{ unit.administrators | map(attribute="name") | sort | join(", ") }}</td>
 <td>{{ unit.new.state }}</td><td>{{ unit.current.state }}</td></tr>
 {% endfor %}
 </table>
@@ -71,9 +71,10 @@ histories of {{ s.units | length }} crypto units and {{ s.log.size }} log entrie
 <thead><tr><th>No.</th><th>Command</th><th>Asked by</th><th>Signed by</th><th>Key parts</th>
 <th>Result</th></tr></thead>
 {% for request in s.requests %}
-<tr><td>{{ request.number }}</td><td>{{ request.command }}<br>
-<span class="note">{{ request.purpose }}</span></td><td>{{ request.filed_by }}<br>
-{{ request.filed_at }}</td><td>{{ request.signed_by | join(", ") or "none needed" }}</td>
+<tr><td>{{ request.number }}</td><td>{{ request.what }}<br>
+<span class="note">{{ request.command }}{% if request.purpose %}: "{{ request.purpose }}"{% endif %}
+</span></td><td>{{ request.filed_by }}<br>{{ request.filed_at | moment }}</td>
+<td>{{ request.signed_by | join(", ") or "none needed" }}</td>
 <td>{% for part in request.parts %}{{ part.custodian }}
 <code>{{ part.vp }}</code><br>{% endfor %}</td>
 <td>{{ request.result }}</td></tr>
@@ -85,7 +86,7 @@ histories of {{ s.units | length }} crypto units and {{ s.log.size }} log entrie
 <tr><th>Charter digest</th><td><code>{{ s.charter.digest }}</code></td></tr>
 <tr><th>Log</th><td><code>{{ s.log.origin }}</code>, {{ s.log.size }} entries</td></tr>
 <tr><th>Log root</th><td><code>{{ s.log.root }}</code></td></tr>
-{% for unit in s.units %}
+{% for unit in units %}
 <tr><th>{{ unit.location }}</th><td>receipt {{ unit.state_version }}
 <code>{{ unit.last_receipt }}</code></td></tr>
 {% endfor %}
@@ -95,20 +96,37 @@ histories of {{ s.units | length }} crypto units and {{ s.log.size }} log entrie
 """
 
 
+_TYPES = ("operational", "recovery", "failover")
+
+
 def report_page(summary: dict[str, Any]) -> str:
     """The page for a verified report's summary. Everything in it is escaped."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return environment.from_string(_TEMPLATE).render(s=summary, keys=_keys(summary))
+    environment.filters["moment"] = _moment
+    units = sorted(
+        summary["units"], key=lambda unit: (_TYPES.index(unit["type"]), unit["location"])
+    )
+    page = environment.from_string(_TEMPLATE)
+    return page.render(s=summary, units=units, keys=_keys(units))
 
 
-def _keys(summary: dict[str, Any]) -> list[dict[str, Any]]:
+def _place(unit: dict[str, Any]) -> tuple[int, str]:
+    return _TYPES.index(unit["type"]), unit["location"]
+
+
+def _moment(text: str | None) -> str:
+    """`2026-11-24T12:49:30.965Z` for people: to the second, in UTC."""
+    return "unknown" if text is None else f"{text[:10]} {text[11:19]} UTC"
+
+
+def _keys(units: list[dict[str, Any]]) -> list[dict[str, Any]]:
     groups: dict[str, list[str]] = {}
-    for unit in summary["units"]:
+    for unit in units:
         if unit["current"]["vp"] is not None:
             groups.setdefault(unit["current"]["vp"], []).append(unit["location"])
     return [
-        {"vp": " ".join(vp[at : at + 8] for at in range(0, 64, 8)), "units": units}
-        for vp, units in groups.items()
+        {"vp": " ".join(vp[at : at + 8] for at in range(0, 64, 8)), "units": locations}
+        for vp, locations in groups.items()
     ]
