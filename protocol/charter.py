@@ -13,6 +13,7 @@ import msgspec
 from protocol.claims import ProvenKey
 from protocol.displayable import InstanceName, PersonName
 from protocol.identifiers import SKI, Digest, IdentityKey, Instant, Signature, UnitId
+from protocol.location import UnitType
 from protocol.schema import Struct, from_bytes, to_bytes
 from protocol.signing.labels import Label, digest
 from protocol.signing.statements import Signed, open_statement
@@ -22,6 +23,7 @@ from protocol.violations import Violation
 
 MAX_PEOPLE = 64
 MAX_UNITS = 32
+MAX_OPERATIONAL = 6
 
 
 class CharterUnit(Struct):
@@ -111,6 +113,9 @@ class Charter(Struct):
                     return f"a key of {person.name} was offered to another instance"
         if any(unit.vendor_root not in self.vendor_roots for unit in self.units):
             return "a unit is certified by a vendor root that isn't in the charter"
+        wrong = _wrong_units([unit.certificate for unit in self.units])
+        if wrong is not None:
+            return wrong
         if not self.alone and min(self.floor.signatures, self.floor.revocations) < 2:
             return "with a threshold of 1 one person may be alone, and the charter must say so"
         if not self.alone and self.floor.exit_people < 2:
@@ -224,6 +229,23 @@ def open_acceptance(
         if person is not None:
             return open_statement(Acceptance, Label.ACCEPTANCE, signed, person.agent)
     raise Violation("an acceptance by somebody whom neither version names")
+
+
+def _wrong_units(units: list[UnitCertificate]) -> str | None:
+    """A service instance: each unit in its own place, operational ones in different zones."""
+    operational = [unit for unit in units if unit.type is UnitType.OPERATIONAL]
+    if len(operational) > MAX_OPERATIONAL:
+        return f"{len(operational)} operational units where an instance has at most 6"
+    zones = {unit.location.availability_zone for unit in operational}
+    if len(operational) > 1 and len(zones) == 1:
+        return "all operational units are in one availability zone"
+    for what, values in (
+        ("serial", [unit.serial for unit in units]),
+        ("location", [unit.location for unit in units]),
+    ):
+        if len(set(values)) < len(values):
+            return f"two units have one {what}"
+    return None
 
 
 def _ascending(values: Iterable[Any]) -> bool:

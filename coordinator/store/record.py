@@ -29,6 +29,7 @@ from protocol.record.tree import (
 from protocol.report.evidence import LogItem, OtherEntry, OwnEntry
 from protocol.schema import from_bytes, to_bytes
 
+PAGE_BYTES = 2 * 1024 * 1024
 _FRONTIER = "log frontier"
 
 
@@ -63,7 +64,10 @@ async def append(connection: AsyncConnection, entries: Sequence[SaltedEntry]) ->
 async def items(
     connection: AsyncConnection, instance: InstanceName, start: int, limit: int
 ) -> Sequence[LogItem]:
-    """The log's items from position `start` on; only the instance's own are opened."""
+    """The log's items from position `start` on; only the instance's own are opened.
+
+    At most `limit`, and fewer where they would be more than a message holds; none at its end.
+    """
     rows = await connection.execute(
         select(log_entries.c.instance, log_entries.c.body)
         .where(log_entries.c.position >= start)
@@ -71,7 +75,11 @@ async def items(
         .limit(limit)
     )
     found: list[LogItem] = []
+    size = 0
     for owner, body in rows:
+        size += len(body)
+        if found and size > PAGE_BYTES:
+            break
         salted = from_bytes(SaltedEntry, body)
         own = owner in (None, instance)
         found.append(OwnEntry(salted=salted) if own else OtherEntry(leaf=entry_leaf(salted)))

@@ -216,7 +216,7 @@ class Consistency(Variant, tag="consistency"):
 
 
 class LogPage(Variant, tag="log"):
-    """Items of the log; fewer than a page means that there are no more."""
+    """Items of the log; none means that there are no more."""
 
     ref: _Ref
     items: Annotated[tuple[LogItem, ...], msgspec.Meta(max_length=LOG_PAGE)]

@@ -8,7 +8,6 @@ from protocol.receipts import open_state
 from protocol.record.checkpoints import checkpoint_digest
 from protocol.report.evidence import Evidence, LogItem, UnitEvidence, Witness
 from protocol.session.messages import (
-    LOG_PAGE,
     Consistency,
     LogPage,
     States,
@@ -91,7 +90,7 @@ async def _log_up_to(agent: Agent, size: int) -> tuple[LogItem, ...]:
     while len(items) < size:
         page: LogPage = await agent.link.ask(partial(_want_log, len(items)))
         items += page.items
-        if len(page.items) < LOG_PAGE and len(items) < size:
+        if not page.items:
             raise Violation("the log is shorter than its checkpoint")
     return tuple(items[:size])
 

@@ -273,3 +273,25 @@ def test_an_acceptance_of_one_version_is_none_of_another() -> None:
         open_acceptance(lie, chain)
     with pytest.raises(Violation):
         open_statement(Coordinator, Label.ACCEPTANCE, signed, ALICE.agent)
+
+
+def test_an_instance_has_at_most_six_operational_units_in_different_zones():
+    units = [CastUnit(number) for number in range(1, 8)]
+    assert charter([ALICE, BOB], units[:6]).units
+    with pytest.raises(ValueError, match="at most 6"):
+        charter([ALICE, BOB], units)
+    with pytest.raises(ValueError, match="one availability zone"):
+        charter([ALICE, BOB], [CastUnit(1, zone="AZ1-CS1"), CastUnit(2, zone="AZ1-CS2")])
+    apart = [CastUnit(1, zone="AZ1-CS1"), CastUnit(2, zone="AZ2-CS1")]
+    together = CastUnit(3, zone="AZ1-CS2")
+    assert charter([ALICE, BOB], [*apart, together]).units
+
+
+def test_no_two_units_stand_in_one_place():
+    first, second = CastUnit(1), CastUnit(2)
+    place = first.certificate.location
+    second.certificate = second.certificate.but(location=place.but(region="eu-gb"))
+    assert charter([ALICE, BOB], [first, second]).units
+    second.certificate = second.certificate.but(location=place, type=UnitType.FAILOVER)
+    with pytest.raises(ValueError, match="one location"):
+        charter([ALICE, BOB], [first, second])
