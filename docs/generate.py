@@ -146,7 +146,8 @@ def requests(follows: Follows) -> str:
         _paragraph(
             "At the deadline or later what people say is refused, and whatever else comes lets "
             "the request expire, but for receipts, units' refusals and news of reach. The deadline "
-            "is a minute before not-after; of what was never opened, 7 days after its filing."
+            "is a minute before not-after; of what was never opened, 7 days after its filing; of a "
+            "void, a minute before the copies expire that it is for."
         ),
         "## What follows",
         _paragraph(

@@ -178,6 +178,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     SUPERSEDED = "superseded"
     EXPIRED = "expired"
+    GIVEN_UP = "given up"
 
 
 class TargetProgress(Struct):

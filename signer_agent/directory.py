@@ -69,6 +69,12 @@ class AgentDirectory:
         given = os.environ.get(KEYS_VARIABLE)
         return Path(given) if given else self.path / "keys"
 
+    @property
+    def keys_as_said(self) -> str:
+        """The directory of the key files, and what named it."""
+        named = f" ({KEYS_VARIABLE})" if os.environ.get(KEYS_VARIABLE) else ""
+        return f"{self.keys}{named}"
+
     def read(self) -> AgentSettings:
         """The settings; usage trouble where there are none."""
         try:

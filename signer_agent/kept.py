@@ -1,5 +1,6 @@
 """The agent's durable state: what it knows of charters, units, requests, people; what it sent."""
 
+import hashlib
 from dataclasses import dataclass, field, replace
 
 from protocol.charter import Charter
@@ -43,6 +44,11 @@ class Sent(Struct):
     acknowledged: bool
 
 
+class _Filed(Struct):
+    key: str
+    request: int
+
+
 class _Selected(Struct):
     skis: tuple[SKI, ...]
 
@@ -62,6 +68,7 @@ class Kept:
     agents: dict[bytes, AgentNews] = field(default_factory=dict)
     sent: dict[int, Sent] = field(default_factory=dict)
     selected: tuple[SKI, ...] = ()
+    filed: dict[str, int] = field(default_factory=dict)
     entries: dict[UnitId, _Entries] = field(default_factory=dict)
 
     @classmethod
@@ -94,11 +101,14 @@ class Kept:
         kept.sent = {one.number: one for _, one in store.all("sent", Sent)}
         selected = store.get("single", "selected", _Selected)
         kept.selected = () if selected is None else selected.skis
+        kept.filed = {one.key: one.request for _, one in store.all("filed", _Filed)}
         return kept
 
     def set_book(self, book: CharterBook) -> None:
         """The charter book, where it has changed."""
         with self.store.step():
+            for digest in self.book.known.keys() - book.known.keys():
+                self.store.drop("charter", digest.hex())
             for digest, one in book.known.items():
                 kept = _Charter(
                     charter=one.charter,
@@ -145,6 +155,12 @@ class Kept:
         """Which signature keys may sign; none means all."""
         self.store.put("single", "selected", _Selected(skis=skis))
         self.selected = skis
+
+    def set_filed(self, key: str, request: int) -> None:
+        """Which request an idempotency key was used for: it files once, whatever happened since."""
+        name = hashlib.sha256(key.encode()).hexdigest()
+        self.store.put("filed", name, _Filed(key=key, request=request))
+        self.filed[key] = request
 
     def know_request(self, news: RequestNews) -> None:
         """A request as it is now; what was sent for it is forgotten once it has ended."""

@@ -9,6 +9,9 @@ from protocol.refusals import Refusal
 from protocol.schema import Struct
 from quorate.exits import Exit, Trouble
 
+NOTHING_SIGNED = "nothing was signed"
+CALL = "call the others: what do they see?"
+
 
 class Objection(Struct):
     """What is wrong and what to do. `what` also says what stayed untouched."""

@@ -76,13 +76,17 @@ class Change:
 
     async def apply(self, request: Request, event: Event) -> Request | Refusal:
         """What the event makes of the request; saved when something changed."""
-        charter = await self.charter_of(request)
-        if charter is None:
-            raise AssertionError("a request is only filed under a charter in force")
-        changed = decide(request, event, charter, at=self.at)
+        changed = await self.preview(request, event)
         if isinstance(changed, Request) and changed != request:
             await self.save(changed)
         return changed
+
+    async def preview(self, request: Request, event: Event) -> Request | Refusal:
+        """What the event would make of the request; nothing is saved."""
+        charter = await self.charter_of(request)
+        if charter is None:
+            raise AssertionError("a request is only filed under a charter in force")
+        return decide(request, event, charter, at=self.at)
 
     async def charter_of(self, request: Request) -> Charter | None:
         """The version that a request was opened under; before that, the newest in force."""

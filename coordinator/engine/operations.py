@@ -120,12 +120,19 @@ async def proceed(change: Change, request: Request, actor: Actor) -> Request | R
 async def void(
     change: Change, ledger: Ledger, units: Units, request: Request, account: AccountName
 ) -> Filed | Refusal:
-    """Files what makes the signed copies of an ended request harmless, on all their units."""
+    """Files what makes the signed copies of an ended request harmless, on all their units.
+
+    One that ran on some of its units only is given up on the others first.
+    """
     origin = None if request.opening is None else request.opening.digest
     for other in await requests.not_ended(change.connection, change.instance):
         if origin is not None and other.filing.voids == origin:
             return Filed(other, before=True)
-    live = live_copies(request, state_digests(units), change.at) if request.ended else ()
+    after = request
+    if request.state is RequestState.PARTLY_EXECUTED and not request.ended:
+        given_up = await change.preview(request, Cancelled(by=account, reason=""))
+        after = request if isinstance(given_up, Refusal) else given_up
+    live = live_copies(after, state_digests(units), change.at) if after.ended else ()
     if origin is None or not live:
         return refuse(
             Rule.VOID_ORIGIN,
@@ -142,7 +149,13 @@ async def void(
         idempotency_key=None,
     )
     filing = _filing(change, ledger, account, wanted, voids=origin)
-    return await _queue_own(change, ledger, units, filing, None)
+    filed = await _queue_own(change, ledger, units, filing, None, voided=after)
+    if isinstance(filed, Filed) and after != request:
+        await change.save(after)
+        actor = Actor(custodian=None, account=account)
+        entry = Cancellation(filing=request.filing.digest, by=actor, reason=Reason(""))
+        change.log(EntryKind.CANCELLATION, entry)
+    return filed
 
 
 async def refile(
@@ -176,14 +189,20 @@ async def refile(
 
 
 async def queue(
-    change: Change, units: Units, filing: Filing, signed: Signed, idempotency: str | None
+    change: Change,
+    units: Units,
+    filing: Filing,
+    signed: Signed,
+    idempotency: str | None,
+    *,
+    voided: Request | None = None,
 ) -> Request | Refusal:
     """Puts a filing at the end of the line, if every rule lets it pass.
 
-    `signed` is what the log keeps of it; only a custodian's signature is told to others.
+    `signed` is what the log keeps of it; only a custodian's signature is told to others. `voided`
+    is the request that a void is for, where it is about to change.
     """
-    voided = None
-    if filing.voids is not None:
+    if filing.voids is not None and voided is None:
         voided = await requests.by_digest(change.connection, filing.voids)
     refusal = filing_refusal(
         filing,
@@ -208,11 +227,17 @@ def state_digests(units: Units) -> Mapping[UnitId, Digest]:
 
 
 async def _queue_own(
-    change: Change, ledger: Ledger, units: Units, filing: Filing, idempotency: str | None
+    change: Change,
+    ledger: Ledger,
+    units: Units,
+    filing: Filing,
+    idempotency: str | None,
+    *,
+    voided: Request | None = None,
 ) -> Filed | Refusal:
     # An account has no key: in the log the coordinator signs what it says it was asked.
     signed = sign_statement(Label.FILING, filing, ledger.keys.sign)
-    request = await queue(change, units, filing, signed, idempotency)
+    request = await queue(change, units, filing, signed, idempotency, voided=voided)
     return request if isinstance(request, Refusal) else Filed(request, before=False)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from coordinator.workflow import counting
+from coordinator.workflow.live import expires
 from protocol.charter import Charter
 from protocol.commands.bodies import Void
 from protocol.commands.command import Contribution
@@ -79,7 +80,7 @@ class SaidNo:
 
 @dataclass(frozen=True)
 class Cancelled:
-    """Whoever may has stopped asking for it."""
+    """Whoever may has stopped asking for it, or has given up the units where it hasn't run."""
 
     by: str
     reason: str
@@ -195,8 +196,13 @@ def wanted(request: Request) -> Prepare | Execute | None:
 
 
 def held_by(request: Request) -> tuple[UnitId, ...]:
-    """The targets for whose sake a ready request doesn't run: out of reach, or superseded."""
+    """The targets for whose sake a ready request doesn't run: out of reach, or superseded.
+
+    Nothing holds a void: what it makes harmless is harmless, whatever the other units do.
+    """
     if request.state is not RequestState.READY or request.proceed:
+        return ()
+    if isinstance(request.filing.body, Void):
         return ()
     return tuple(
         one.unit
@@ -209,6 +215,8 @@ def deadline(request: Request) -> Instant | None:
     """When `TimePassed` will change something, if nothing else does before."""
     if request.ended:
         return None
+    if request.opening is None and isinstance(request.filing.body, Void):
+        return Instant(expires(request, request.filed) - LAST_MINUTE)
     if request.opening is None:
         return Instant(request.filed + WAITS_AT_MOST)
     return Instant(request.opening.not_after - LAST_MINUTE)
@@ -283,6 +291,8 @@ def _decide(request: Request, event: Event, charter: Charter) -> Request | Refus
         case SaidNo(rejection=rejection):
             return _reject(request, rejection, charter)
         case Cancelled(by=by, reason=reason):
+            if request.state is RequestState.PARTLY_EXECUTED:
+                return _given_up(request)
             if request.state not in _CANCELLABLE:
                 return _too_late(request)
             return request.but(state=RequestState.CANCELLED, why=f"cancelled by {by}: {reason}")
@@ -512,6 +522,14 @@ def _last_refused_by(one: TargetProgress) -> Rule | None:
 
 def _superseded(one: TargetProgress) -> TargetProgress:
     return one.but(outcome=Outcome.SUPERSEDED)
+
+
+def _given_up(request: Request) -> Request:
+    """It isn't tried any more on the units where it hasn't run. Its signed copies may still run."""
+    progress = tuple(
+        one.but(outcome=Outcome.GIVEN_UP) if one.open else one for one in request.progress
+    )
+    return request.but(progress=progress)
 
 
 def _expire(request: Request, at: Instant) -> Request:

@@ -167,17 +167,21 @@ async def approve(
 
     screen = await giving.show(client, console, number)
     chosen = giving.Only(signature=only != "part", part=only != "signature")
-    given = await giving.give(client, console, screen, password_source, chosen)
+    passwords = password_source.passwords(console)
+    given = await giving.give(client, console, screen, passwords, chosen)
     if given is None:
         raise Trouble(
             Exit.REFUSED,
             "the password was empty; nothing was signed or given",
             next=f"quorate agent approve {number}, or reject it",
         )
+    giving.say_given(console, screen, given, client.directory.read().person)
     gave = {"signed_units": given.signed_units, "sealed_units": given.sealed_units}
     people = await People.known(client)
     if not wait:
-        await waiting.tell_soon(client, console, screen, given, people, gave)
+        await waiting.until_counted(client, screen, given, people)
+        await waiting.settled(client, number, people)
+        await waiting.tell(client, console, number, people, gave)
         return
     results = await waiting.wait(client, console, number, timeout=timeout)
     waiting.conclude(console, results, people, at=True, more=gave)
@@ -301,7 +305,6 @@ async def report(console: Console, directory: Path, client: AgentClient) -> None
     private_files.write(
         paths["charter"], write_charter_file(chain), untouched=untouched, mode=0o644
     )
-    console.practice = made.summary["practice"] or None
     console.say(f"✓ {paths['report']} written and verified against {paths['charter'].name}")
     console.object({name: str(path) for name, path in paths.items()})
 

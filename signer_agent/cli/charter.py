@@ -6,11 +6,12 @@ from pathlib import Path
 import click
 
 from protocol.charter import Chain, Charter, CharterUnit, Coordinator, Floor, Person
-from protocol.identifiers import grouped
+from protocol.displayable import PersonName
+from quorate import private_files
 from quorate.commands import Group, pass_console
 from quorate.console import Console
 from quorate.exits import Exit, Json, Trouble
-from quorate.prompts import confirmed
+from signer_agent.cli import charter_screens
 from signer_agent.cli.place import agent_option
 from signer_agent.client.agent_client import AgentClient
 from signer_agent.local.messages import CharterLine, Charters, GetCharters, GetStatus, Status
@@ -73,7 +74,6 @@ async def new(
         set(without),
     )
     await client.ask(ProposeCharter(charter=made), Ok)
-    console.practice = made.practice or None
     console.say(f"✓ version {made.number} of the charter of {made.instance} proposed to all")
     console.say("Next, each of you: quorate charter accept")
     console.object({"instance": made.instance, "version": made.number, "digest": made.digest.hex()})
@@ -171,14 +171,20 @@ async def show(console: Console, full: bool, export: Path | None, client: AgentC
 
     known = await client.ask(GetCharters(), Charters)
     line = _newest(known)
-    status = await client.ask(GetStatus(), Status)
-    console.practice = line.charter.practice or None
-    _show(console, line.charter, status, full=full)
-    console.say(_accepted(line))
+    me = client.directory.read().person
+    version = line.charter
+    console.say(f"Charter of {version.instance}, version {version.number}: who belongs together.")
+    console.say()
+    for text in charter_screens.charter_lines(version, me, full=full):
+        console.say(text)
+    console.say()
+    console.say(charter_screens.accepted(line, me))
     if export is not None:
-        chain = _chain(known, line.charter)
-        export.write_bytes(write_charter_file(chain))
+        data = write_charter_file(_chain(known, version))
+        private_files.write(export, data, untouched="nothing was exported", mode=0o644)
         console.say(f"✓ {export} written")
+    elif not line.accepted_here:
+        console.say("Next: quorate charter accept")
     parts: list[Json] = [part.vp.hex() for part in known.parts]
     console.object({**_as_json(line), "announced_parts": parts})
 
@@ -199,28 +205,50 @@ async def accept(
 
     Works off line from a FILE. From then on your agent knows nobody else.
     """
-    from protocol.signing.words import words_of
     from signer_agent.local.messages import AcceptCharter, HearCharter, Ok
 
     if file is not None:
         await client.ask(HearCharter(versions=_read(file).versions), Ok)
     known = await client.ask(GetCharters(), Charters)
     line = _newest(known)
-    status = await client.ask(GetStatus(), Status)
-    version = line.charter
-    console.practice = version.practice or None
-    if not line.accepted_here:
-        _show(console, version, status, full=False)
-        _words(console, words_of(version.digest))
-        if not same_words:
-            _compare(console, version, status, known)
-        await client.ask(AcceptCharter(charter=version.digest), Ok)
-        known = await client.ask(GetCharters(), Charters)
-        line = next(one for one in known.versions if one.charter.digest == version.digest)
-        console.say(f"✓ accepted, kept on this machine. {_accepted(line)}")
-    else:
-        console.say(f"✓ accepted before. {_accepted(line)}")
+    me = client.directory.read().person
+    if line.accepted_here:
+        console.say(f"✓ accepted before. {charter_screens.accepted(line, me)}")
+        console.object(_as_json(line))
+        return
+    _present(console, known, line.charter, me, ask=not same_words)
+    digest = line.charter.digest
+    await client.ask(AcceptCharter(charter=digest), Ok)
+    known = await client.ask(GetCharters(), Charters)
+    line = next(one for one in known.versions if one.charter.digest == digest)
+    said = charter_screens.accepted(line, me)
+    console.say(f"✓ accepted, kept on this machine. {said}")
     console.object(_as_json(line))
+
+
+def _present(console: Console, known: Charters, version: Charter, me: str, *, ask: bool) -> None:
+    """Shows a version, what it changes, and what to compare; asks for each comparison."""
+    from signer_agent.trust.difference import comparison
+
+    before = next((one.charter for one in reversed(known.versions) if one.accepted_here), None)
+    asked = comparison(_chain(known, version), before, PersonName(me))
+    console.say(
+        f"Charter of {version.instance}, version {version.number}: who belongs together. "
+        "From now on your agent will know nobody else."
+    )
+    console.say()
+    for text in charter_screens.charter_lines(version, me, full=False):
+        console.say(text)
+    if before is not None:
+        for text in charter_screens.difference_lines(asked.differences, before):
+            console.say(text)
+    if asked.only_before:
+        console.say(f"     ! named between the two, and in neither: {', '.join(asked.only_before)}")
+    console.say()
+    if ask:
+        charter_screens.compare(console, asked)
+    else:
+        charter_screens.show_words(console, asked)
 
 
 @charter.command()
@@ -240,9 +268,18 @@ async def diff(console: Console, client: AgentClient) -> None:
             Exit.REFUSED, "this is the first version: there is none before", next="charter show"
         )
     found = differences(before, line.charter)
+    console.say(
+        f"Charter of {line.charter.instance}, version {before.number} → version "
+        f"{line.charter.number}"
+    )
     for one in found:
-        console.say(str(one))
-    console.object({"version": line.charter.number, "differences": [str(one) for one in found]})
+        console.say(f"  {charter_screens.said(one)}")
+    if not found:
+        console.say("  nothing differs but the number")
+    found_objects: list[Json] = [
+        {"what": one.what, "before": one.before, "after": one.after} for one in found
+    ]
+    console.object({"version": line.charter.number, "differences": found_objects})
 
 
 def _newest(known: Charters) -> CharterLine:
@@ -258,8 +295,17 @@ def _newest(known: Charters) -> CharterLine:
 def _chain(known: Charters, newest: Charter) -> Chain:
     by_digest = {one.charter.digest: one.charter for one in known.versions}
     versions = [newest]
-    while versions[0].previous is not None:
-        versions.insert(0, by_digest[versions[0].previous])
+    while (previous := versions[0].previous) is not None:
+        if previous not in by_digest:
+            raise Trouble(
+                Exit.REFUSED,
+                f"version {versions[0].number} follows one that isn't known here",
+                expected=f"version {versions[0].number - 1}, {previous.hex()[:8]}…",
+                found="none",
+                next="have somebody export theirs: quorate charter show --export FILE; then "
+                "quorate charter accept FILE",
+            )
+        versions.insert(0, by_digest[previous])
     return Chain(versions)
 
 
@@ -273,92 +319,6 @@ def _read(file: Path) -> Chain:
         raise Trouble(
             Exit.DAMAGED, f"{file} isn't a charter file: {violation}", next="get it again"
         ) from None
-
-
-def _show(console: Console, version: Charter, status: Status, *, full: bool) -> None:
-    console.say(
-        f"Charter of {version.instance}, version {version.number}: who belongs together. From then "
-        "on your agent will know nobody else."
-    )
-    console.say(f"  Real          {'no, PRACTICE' if version.practice else 'yes, not practice'}")
-    console.say("  People        each signed their own entry with these keys; checked here")
-    for person in version.people:
-        name = person.name + (" (you)" if person.name == status.person else "")
-        for key in person.keys:
-            console.say(f"     {name:<12}{key.claim.algorithm.value:<9}{grouped(key.ski)}")
-        if not person.keys:
-            console.say(f"     {name:<12}no signature key; may give key parts")
-    for place, unit in enumerate(version.units):
-        label = "Units" if place == 0 else ""
-        said = unit.certificate
-        console.say(
-            f"  {label:<14}{said.type.value.upper():<12}{said.location}  serial {said.serial}"
-        )
-    floor = version.floor
-    console.say(
-        f"  {'Least':<14}thresholds {floor.signatures} / {floor.revocations}; "
-        f"{floor.exit_people} people take a unit out of imprint mode"
-    )
-    if version.alone:
-        console.say(f"  {'Alone':<14}! one person may be alone")
-    console.say(f"  {'Coordinator':<14}{version.coordinator.url}")
-    if full:
-        console.say(f"  {'':<14}identity {grouped(version.coordinator.identity)}")
-        console.say(f"  {'':<14}log      {grouped(version.coordinator.log)}")
-        for root in version.vendor_roots:
-            console.say(f"  {'Vendor root':<14}{grouped(root)}")
-    console.say()
-
-
-def _words(console: Console, words: Sequence[str]) -> None:
-    console.say(
-        "Call the others. Each reads these words from their own screen: the same twelve, in"
-    )
-    console.say("order. Not by chat or mail: whoever holds the coordinator might hold those too.")
-    console.say()
-    for row in range(0, len(words), 4):
-        cells = (f"{place + 1:>6} {words[place]:<10}" for place in range(row, row + 4))
-        console.say("".join(cells).rstrip())
-    console.say()
-
-
-def _compare(console: Console, version: Charter, status: Status, known: Charters) -> None:
-    from protocol.unit_identity import fingerprint_of_units
-
-    for person in version.people:
-        if person.name == status.person:
-            continue
-        question = f"Did {person.name} read the same twelve words?"
-        if not confirmed(console, question, instead="--same-words"):
-            raise _differ()
-    before = {unit.id for one in known.versions if one.accepted_here for unit in one.charter.units}
-    if any(unit.id not in before for unit in version.units):
-        fingerprint = fingerprint_of_units(
-            list(version.vendor_roots), [unit.certificate.identity for unit in version.units]
-        )
-        console.say("The units are new to you. At the unit host `quorate unit show` must print")
-        console.say(f"  {grouped(fingerprint)}")
-        question = "Did someone at the host read the same to you?"
-        if not confirmed(console, question, instead="--same-words"):
-            raise _differ()
-
-
-def _differ() -> Trouble:
-    return Trouble(
-        Exit.ALARM,
-        "not accepted: what the others read isn't what you see",
-        next="all look for the line that differs: quorate charter show --full",
-    )
-
-
-def _accepted(line: CharterLine) -> str:
-    people = len(line.charter.people)
-    have = ", ".join(line.accepted_by) or "nobody"
-    text = f"{len(line.accepted_by)} of {people} have accepted: {have}."
-    if line.in_force:
-        return f"{text} It is in force."
-    waiting = ", ".join(line.missing)
-    return f"{text} Waiting for {waiting}." if waiting else text
 
 
 def _as_json(line: CharterLine) -> dict[str, Json]:

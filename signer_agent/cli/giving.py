@@ -6,7 +6,7 @@ from protocol.identifiers import VP, grouped
 from quorate import clock, times
 from quorate.console import Console
 from quorate.exits import Exit, Trouble
-from quorate.prompts import Passwords, PasswordSource
+from quorate.prompts import Passwords
 from signer_agent.cli.screens import counted, lines_of
 from signer_agent.client.agent_client import AgentClient
 from signer_agent.desk.screen import Screen
@@ -14,11 +14,9 @@ from signer_agent.keys import part_files
 from signer_agent.local.messages import (
     ApproveRequest,
     FilePassword,
-    GetStatus,
     Given,
     Shown,
     ShowRequest,
-    Status,
 )
 
 
@@ -35,9 +33,20 @@ class Only:
 async def show(client: AgentClient, console: Console, number: int) -> Screen:
     """Reviews a request and shows it."""
     screen = (await client.ask(ShowRequest(number=number), Shown)).screen
+    show_screen(client, console, screen)
+    return screen
+
+
+def show_screen(client: AgentClient, console: Console, screen: Screen) -> None:
+    """Shows a reviewed request."""
     for line in lines_of(screen, now=clock.now(), own=_own_parts(client)):
         console.say(line)
-    return screen
+
+
+async def wanted(client: AgentClient, number: int) -> Screen | None:
+    """The reviewed request, if it wants something of this person that is here."""
+    screen = (await client.ask(ShowRequest(number=number), Shown)).screen
+    return screen if screen.keys or screen.part is not None else None
 
 
 def _own_parts(client: AgentClient) -> set[VP]:
@@ -45,7 +54,7 @@ def _own_parts(client: AgentClient) -> set[VP]:
 
 
 async def give(
-    client: AgentClient, console: Console, screen: Screen, source: PasswordSource, only: Only
+    client: AgentClient, console: Console, screen: Screen, passwords: Passwords, only: Only
 ) -> Given | None:
     """Asks for the passwords and gives; None when the person gave an empty one."""
     wants_key = only.signature and bool(screen.keys)
@@ -55,14 +64,13 @@ async def give(
         if screen.part_wanted is None:
             await client.ask(ApproveRequest(screen=screen, signature=None, part=None), Given)
         raise _nothing_to_give(client, screen, only)
-    passwords = source.passwords(console)
     for left in reversed(range(passwords.tries)):
         signature = _key_password(passwords, screen, only) if wants_key else None
         part = _part_password(passwords, screen, only) if wants_part else None
         if signature is None and part is None:
             return None
         try:
-            given = await client.ask(
+            return await client.ask(
                 ApproveRequest(screen=screen, signature=signature, part=part), Given
             )
         except Trouble as trouble:
@@ -72,9 +80,6 @@ async def give(
                 raise _out_of_tries(trouble, screen, passwords.tries) from None
             tries = "1 try" if left == 1 else f"{left} tries"
             console.progress(f"✗ wrong password. {trouble.what} {tries} left.")
-            continue
-        await _say_given(client, console, screen, given)
-        return given
     return None
 
 
@@ -92,22 +97,31 @@ def _part_password(passwords: Passwords, screen: Screen, only: Only) -> FilePass
     return None if typed.is_empty() else FilePassword(file=part.file, password=typed.reveal())
 
 
-async def _say_given(client: AgentClient, console: Console, screen: Screen, given: Given) -> None:
-    me = (await client.ask(GetStatus(), Status)).person
+def say_given(console: Console, screen: Screen, given: Given, me: str) -> None:
+    """What was stored by the coordinator, and how many there are with it."""
     if given.sealed_units:
-        givers = {part.person for part in screen.parts if part.given} | {me}
-        there = sum(part.given or part.vp == screen.part_wanted for part in screen.parts)
         console.say(
             f"✓ sealed for {counted(given.sealed_units, 'unit')}, stored by the coordinator    "
-            f"{there} of {counted(len(screen.parts), 'part')}: {', '.join(sorted(givers))}. "
-            "Your file stays here."
+            f"{parts_now(screen, me)}. Your file stays here."
         )
     if given.signed_units:
-        signers = {one.person for one in screen.signed_by} | {me}
         console.say(
             f"✓ signed for {counted(given.signed_units, 'unit')}, stored by the coordinator    "
-            f"{screen.have + 1} of {screen.needed}: {', '.join(sorted(signers))}"
+            f"{signatures_now(screen, me)}"
         )
+
+
+def signatures_now(screen: Screen, me: str) -> str:
+    """`2 of 2: alice, bob`, with this person's."""
+    signers = {str(one.person) for one in screen.signed_by} | {me}
+    return f"{screen.have + 1} of {screen.needed}: {', '.join(sorted(signers))}"
+
+
+def parts_now(screen: Screen, me: str) -> str:
+    """`2 of 2 parts: alice, bob`, with this person's."""
+    givers = {str(part.person) for part in screen.parts if part.given} | {me}
+    there = sum(part.given or part.vp == screen.part_wanted for part in screen.parts)
+    return f"{there} of {counted(len(screen.parts), 'part')}: {', '.join(sorted(givers))}"
 
 
 def _out_of_tries(trouble: Trouble, screen: Screen, tries: int) -> Trouble:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from protocol.commands.bodies import (
@@ -71,21 +71,36 @@ async def wait(
     return await client.ask(GetResults(number=number), Results)
 
 
-async def tell_soon(
-    client: AgentClient,
-    console: Console,
-    screen: Screen,
-    given: Given,
-    people: People,
-    more: Mapping[str, Json],
+async def until_counted(client: AgentClient, screen: Screen, given: Given, people: People) -> None:
+    """Waits for the news that what was given just now is counted; not longer than a moment."""
+
+    async def counts(request: Request) -> bool:
+        if request.ended:
+            return True
+        open_ones = [one for one in request.progress if one.open]
+        signed = any(screen.keys[0].ski == it.ski for one in open_ones for it in one.approvals)
+        there = people.gave(request, screen.part_wanted)
+        return (signed or not given.signed_units) and (there or not given.sealed_units)
+
+    await _until(client, screen.request, counts)
+
+
+async def settled(client: AgentClient, number: int, people: People) -> Request | None:
+    """A request that goes no further by itself: ended, in line, waiting for people or units."""
+
+    async def rests(request: Request) -> bool:
+        if request.ended or _held(request) or await behind(client, request):
+            return True
+        return request.state is RequestState.COLLECTING and not _complete(request, people)
+
+    return await _until(client, number, rests)
+
+
+async def tell(
+    client: AgentClient, console: Console, number: int, people: People, more: Mapping[str, Json]
 ) -> None:
-    """Says what came of a request that this completed, and of another what it waits for."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_SOON):
-            async for news in client.watch(screen.request):
-                if all(_settled(one, screen, given, people) for one in news.requests):
-                    break
-    results = await client.ask(GetResults(number=screen.request), Results)
+    """Says where a request is: what came of it, or what it waits for. Nothing of it is trouble."""
+    results = await client.ask(GetResults(number=number), Results)
     request = results.request
     if request.state is RequestState.EXECUTED:
         conclude(console, results, people, at=True, more=more)
@@ -93,23 +108,21 @@ async def tell_soon(
     if request.ended:
         console.say(f"! request {request.id} has ended, {request.state}: {shown(request.why)}")
     else:
-        console.say(f"… {going_on(request, people)}")
+        console.say(f"… {going_on(request, people)}{await behind(client, request)}")
     console.object({**as_json(request, people), **more})
 
 
-def _settled(request: Request, screen: Screen, given: Given, people: People) -> bool:
-    """Whether what was given is counted, and the request goes no further by itself."""
-    if request.ended:
-        return True
-    open_ones = [one for one in request.progress if one.open]
-    if given.signed_units:
-        ski = screen.keys[0].ski
-        if not any(ski == it.ski for one in open_ones for it in one.approvals):
-            return False
-    if given.sealed_units and not people.gave(request, screen.part_wanted):
-        return False
-    runs = _complete(request, people) or request.state is RequestState.EXECUTING
-    return not runs or bool(_held(request))
+async def _until(
+    client: AgentClient, number: int, holds: Callable[[Request], Awaitable[bool]]
+) -> Request | None:
+    request: Request | None = None
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_SOON):
+            async for news in client.watch(number):
+                for request in news.requests:
+                    if await holds(request):
+                        return request
+    return request
 
 
 async def watch_all(
@@ -151,7 +164,7 @@ class _Shown:
             return
         line = f"… {going_on(request, people)}"
         if request.state is RequestState.WAITING_IN_LINE:
-            line += await _behind(client, request)
+            line += await behind(client, request)
         elif request.opening is not None:
             left = Duration(max(0, request.opening.not_after - clock.now()))
             line += f"    {times.left(left, fine=True)}    {_STOPS}"
@@ -165,8 +178,10 @@ class _Shown:
         return request.state in running and not _held(request)
 
 
-async def _behind(client: AgentClient, request: Request) -> str:
-    """Which requests are before it in the line of its targets."""
+async def behind(client: AgentClient, request: Request) -> str:
+    """Which requests are before it in the line of its targets: ` behind request 12`, or ``."""
+    if request.state is not RequestState.WAITING_IN_LINE:
+        return ""
     known = await client.ask(GetRequests(), Requests)
     targets = set(request.filing.targets)
     numbers = [

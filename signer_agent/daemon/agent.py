@@ -9,7 +9,8 @@ import structlog
 from protocol.charter import Acceptance, Charter, CharterUnit
 from protocol.displayable import Reason
 from protocol.files.keyfile import KeyFileError
-from protocol.identifiers import VP, Digest, Duration, Instant, Nonce, UnitId
+from protocol.identifiers import SKI, VP, Digest, Duration, Instant, Nonce, UnitId
+from protocol.refusals import Rule, refuse
 from protocol.request import Announcement, Request, open_announcement
 from protocol.sealing import hpke
 from protocol.secrets import Secret
@@ -52,6 +53,7 @@ from signer_agent.keys.troubles import as_trouble
 from signer_agent.local.messages import FilePassword
 from signer_agent.objections import Objection, object_to, of_trouble, refused
 from signer_agent.steps import BEFORE_SIGNATURE_KEPT, NEWS_KEPT, SIGNATURE_KEPT
+from signer_agent.trust.charters import own_entry
 from signer_agent.trust.evidence import (
     AskConsistency,
     AskHistory,
@@ -242,6 +244,9 @@ class Agent:
                 Exit.REFUSED, "no such charter version is known here", next="quorate charter show"
             )
         charter = known.charter
+        stranger = own_entry(charter, self.settings.person, self.identity.key, self._own_keys())
+        if stranger is not None:
+            return stranger
         acceptance = Acceptance(
             charter=version,
             instance=charter.instance,
@@ -258,6 +263,19 @@ class Agent:
             self.kept.set_witness(with_log(self.kept.witness, charter.coordinator.log))
             sent = self.kept.keep_sent(Accept(acceptance=signed), None)
         return _refusal(await self.link.send(sent)) if self.link.connected else None
+
+    def _own_keys(self) -> frozenset[SKI]:
+        """Signature keys that are this person's, as far as this machine knows."""
+        here = {file.ski for file in signature_files.list_in(self.directory.keys).usable}
+        offered = {
+            one.publication.key.ski
+            for one in self.kept.sent.values()
+            if isinstance(one.publication, OfferKey)
+        }
+        accepted = self._accepted()
+        before = None if accepted is None else accepted.person(self.settings.person)
+        known = set() if before is None else {key.ski for key in before.keys}
+        return frozenset(here | offered | known)
 
     async def propose(self, charter: Charter) -> Objection | None:
         """A new version, for all to accept."""
@@ -293,7 +311,13 @@ class Agent:
         return await self.publish(Announce(announcement=signed), None)
 
     async def file(self, wish: Wish) -> int | Objection:
-        """Files a command, once it was checked; gives the request's id."""
+        """Files a command, once it was checked; gives the request's id.
+
+        The same idempotency key files once: then, and ever after, it gives that id.
+        """
+        key = wish.idempotency_key
+        if key is not None and key in self.kept.filed:
+            return self._filed_before(wish, self.kept.filed[key])
         evidence = await self.look()
         if isinstance(evidence, Objection):
             return evidence
@@ -312,7 +336,27 @@ class Agent:
             return refused(answer.refusal, untouched="nothing was filed")
         if answer.request is None:
             raise Violation("a filing without a request")
+        if key is not None:
+            self.kept.set_filed(key, answer.request)
         return answer.request
+
+    def _filed_before(self, wish: Wish, number: int) -> int | Objection:
+        """IDEMPOTENCY_KEY_USED: one key stands for one filing."""
+        news = self.kept.requests.get(number)
+        if news is None:
+            return number
+        filing = news.request.filing
+        before = (filing.body, filing.targets, filing.purpose)
+        if before == (wish.body, tuple(sorted(set(wish.targets))), wish.purpose):
+            return number
+        return refused(
+            refuse(
+                Rule.IDEMPOTENCY_KEY_USED,
+                expected="the same command, units and purpose as before",
+                found=f"others; it was used for request {number}",
+            ),
+            untouched="nothing was filed",
+        )
 
     # --- requests -------------------------------------------------------------------------------
 

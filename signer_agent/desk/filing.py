@@ -13,8 +13,8 @@ from protocol.session.messages import FileRequest
 from protocol.signing.labels import Label
 from protocol.signing.statements import Sign, sign_statement
 from quorate.exits import Exit
+from signer_agent.desk.filed import newcomer_in_charter
 from signer_agent.desk.load import parts_in_charter
-from signer_agent.desk.opening import newcomer_in_charter
 from signer_agent.desk.seat import Seat
 from signer_agent.desk.units import (
     history_holds,

@@ -11,8 +11,10 @@ from protocol.identifiers import VP, Digest, Instant, short
 from protocol.request import Request, RequestState
 from protocol.standing import counted, strangers
 from protocol.unit_state import Administrator
-from signer_agent.desk import clocks, load, units
-from signer_agent.desk.opening import filed_by, name_of
+from signer_agent.desk import load, units
+from signer_agent.desk.consequences import cautions_of, if_given, if_not
+from signer_agent.desk.filed import filed_by
+from signer_agent.desk.opening import name_of
 from signer_agent.desk.reviewed import ReviewedTarget, own_keys
 from signer_agent.desk.screen import (
     AdministratorLine,
@@ -29,9 +31,6 @@ from signer_agent.desk.screen import (
 from signer_agent.desk.seat import HeldKey, Seat
 from signer_agent.desk.signers import could_still_sign, rejections_of
 from signer_agent.trust.evidence import Evidence
-
-ALONE = "The charter says that one person may be alone."
-"""The caution of every screen under such a charter."""
 
 TAKES_ANSWERS = (RequestState.COLLECTING, RequestState.READY)
 
@@ -88,9 +87,9 @@ def lay_out(
         not_before=opening.not_before,
         not_after=opening.not_after,
         checked=_checked(evidence, targets),
-        cautions=_cautions(seat, charter, evidence, targets, now),
-        if_given=_if_given(keys, owed, have, needed, parts),
-        if_not=_if_not(keys, owed, have, needed, waiting, seat.me),
+        cautions=cautions_of(seat, charter, evidence, targets, now),
+        if_given=if_given(keys, owed, have, needed, parts),
+        if_not=if_not(keys, owed, have, needed, waiting, seat.me),
     )
 
 
@@ -276,81 +275,4 @@ def _checked(evidence: Evidence, targets: tuple[ReviewedTarget, ...]) -> Checked
         ),
         importer_keys=sum(one.importer is not None for one in targets),
         log=evidence.witness.size,
-    )
-
-
-def _cautions(
-    seat: Seat,
-    charter: Charter,
-    evidence: Evidence,
-    targets: tuple[ReviewedTarget, ...],
-    now: Instant,
-) -> tuple[str, ...]:
-    found: list[str] = []
-    if charter.alone:
-        found.append(ALONE)
-    for one in targets:
-        found += wording.cautions(one.command.body, one.state)
-        found += _still_wrong(seat, evidence, one)
-        found += _live(seat, one, now)
-    lines = {units.line_of(one.unit): evidence.units[one.target.unit] for one in targets}
-    found += clocks.cautions(seat.coordinator_ahead, lines)
-    return tuple(dict.fromkeys(found))
-
-
-def _still_wrong(seat: Seat, evidence: Evidence, one: ReviewedTarget) -> list[str]:
-    """What is wrong with the unit and doesn't forbid this command, or comes with it."""
-    line = units.line_of(one.unit)
-    found = evidence.units[one.target.unit]
-    wrong = [*units.findings_of(found, seat.book)]
-    wrong += units.would_be_found(found, seat.book, one.command)
-    said = [units.said_of(line, finding) for finding in wrong]
-    if found.broken is not None:
-        said.append(f"The history of {line} doesn't hold: {found.broken}.")
-    return said
-
-
-def _live(seat: Seat, one: ReviewedTarget, now: Instant) -> list[str]:
-    """LIVE_SIGNATURE: what is out for the same state is said before another is given."""
-    target = one.target
-    return [
-        f"Your signature for request {given.number} is out for the same state of "
-        f"{units.line_of(one.unit)}: whichever runs first, the other can't."
-        for given in seat.memory.live(target.unit, target.state, now, but=one.command.id)
-    ]
-
-
-def _if_given(
-    keys: tuple[HeldKey, ...], owed: VP | None, have: int, needed: int, parts: tuple[PartLine, ...]
-) -> tuple[str, ...]:
-    lines = []
-    missing = sum(not part.given for part in parts) - (owed is not None)
-    if keys:
-        more = needed - have - 1
-        rest = "it may run at once" if more <= 0 and missing <= 0 else "others must follow"
-        lines.append(f"{have + 1} of {needed}: {rest}. A signature can't be taken back.")
-    if owed is not None:
-        given = sum(part.given for part in parts) + 1
-        lines.append(f"{given} of {len(parts)} parts. Your file stays here.")
-    return tuple(lines)
-
-
-def _if_not(
-    keys: tuple[HeldKey, ...],
-    owed: VP | None,
-    have: int,
-    needed: int,
-    waiting: tuple[PersonName, ...],
-    me: PersonName,
-) -> tuple[str, ...]:
-    if owed is not None:
-        return ("Nobody else can give this part: without it the request expires.",)
-    if not keys:
-        return ()
-    others = [name for name in waiting if name != me]
-    if len(others) < needed - have:
-        return ("Without your signature it can't run: it expires and nothing changes.",)
-    ending = "the last signature" if needed - have == 1 else f"the {needed - have} missing ones"
-    return (
-        f"{' or '.join(others)} may give {ending}. Without them it expires and nothing changes.",
     )

@@ -1,7 +1,6 @@
 """What a request must be before anybody looks at its units: rules over filing and opening."""
 
 from protocol.charter import Charter
-from protocol.commands.bodies import AddAdministrator, Body
 from protocol.commands.wording import NameOf
 from protocol.displayable import PersonName, shown
 from protocol.identifiers import SECOND, SKI, Duration, Instant, short
@@ -13,24 +12,23 @@ from protocol.request import (
     Opening,
     Request,
     RequestState,
-    open_filing,
 )
-from protocol.schema import to_bytes
 from protocol.session.messages import RequestNews
-from protocol.signing.statements import Signed
-from protocol.violations import Violation
 from quorate import times
 from quorate.exits import Exit
-from signer_agent.desk.screen import FiledBy
-from signer_agent.objections import Objection, alarm, object_to, refused
+from signer_agent.desk.filed import (
+    filer_in_charter,
+    filing_unchanged,
+    newcomer_in_charter,
+    same_instance,
+)
+from signer_agent.objections import CALL, NOTHING_SIGNED, Objection, alarm, object_to, refused
 from signer_agent.trust.charters import CharterBook
 from signer_agent.trust.evidence import Evidence
 from signer_agent.trust.witness import forked, named_by, rolled_back
 
-NOTHING_SIGNED = "nothing was signed"
 WAITS_AT_MOST = LONGEST_VALIDITY
 """What isn't opened within 7 days of its filing expires."""
-_CALL = "call the others: what do they see?"
 
 
 def objection_to_opening(
@@ -154,90 +152,6 @@ def charter_in_force(opening: Opening, book: CharterBook) -> Objection | None:
     )
 
 
-def same_instance(filing: Filing, opening: Opening, charter: Charter) -> Objection | None:
-    """SAME_INSTANCE: filed for this instance; practice where the charter is, real where not."""
-    if (filing.instance, opening.practice) == (charter.instance, charter.practice):
-        return None
-    return alarm(
-        f"the request is for another instance; {NOTHING_SIGNED}",
-        expected=f"{charter.instance}, practice: {_yes(charter.practice)}",
-        found=f"{filing.instance}, practice: {_yes(opening.practice)}",
-        next=_CALL,
-        rule="SAME_INSTANCE",
-    )
-
-
-def filing_unchanged(filing: Filing, opening: Opening) -> Objection | None:
-    """FILING_UNCHANGED: what was opened is what was filed."""
-    if opening.filing == filing.digest:
-        return None
-    return alarm(
-        f"what was opened isn't what was filed; {NOTHING_SIGNED}",
-        expected=f"filing {short(filing.digest)}",
-        found=short(opening.filing),
-        next=_CALL,
-        rule="FILING_UNCHANGED",
-    )
-
-
-def filer_in_charter(request: Request, charter: Charter) -> Objection | None:
-    """FILER_IN_CHARTER: where a custodian filed it, they signed it and the charter names them."""
-    filing = request.filing
-    if filing.custodian is None:
-        return None
-    person = charter.custodian(filing.custodian)
-    expected = f"somebody of charter version {charter.number}"
-    if person is None:
-        return alarm(
-            f"the request was filed in the name of somebody outside your charter; {NOTHING_SIGNED}",
-            expected=expected,
-            found=f"the agent {short(filing.custodian)}",
-            next=_CALL,
-            rule="FILER_IN_CHARTER",
-        )
-    if request.signature is not None:
-        signed = Signed(statement=to_bytes(filing), signature=request.signature)
-        try:
-            open_filing(signed, filing.custodian)
-        except Violation:
-            pass
-        else:
-            return None
-    return alarm(
-        f"the request says that {person.name} filed it, and {person.name} didn't sign that; "
-        f"{NOTHING_SIGNED}",
-        expected=f"{person.name}'s signature over the filing",
-        found="none that verifies",
-        next=f"call {person.name}",
-        rule="FILER_IN_CHARTER",
-    )
-
-
-def filed_by(request: Request, charter: Charter) -> FiledBy:
-    """Who asks for it; all rules above must have let it pass."""
-    filing = request.filing
-    if filing.custodian is None:
-        return FiledBy(name=str(filing.account), operator=True, verified=False, at=filing.at)
-    person = charter.custodian(filing.custodian)
-    name = short(filing.custodian) if person is None else person.name
-    return FiledBy(name=name, operator=False, verified=person is not None, at=filing.at)
-
-
-def newcomer_in_charter(body: Body, charter: Charter) -> Objection | None:
-    """NOT_IN_CHARTER: only people of the charter in force become administrators, as it has them."""
-    if not isinstance(body, AddAdministrator):
-        return None
-    owner = charter.owner_of(body.key.ski)
-    if owner is not None and body.key in owner.keys:
-        return None
-    refusal = refuse(
-        Rule.NOT_IN_CHARTER,
-        expected=f"a key of charter version {charter.number}, under its name there",
-        found=f"{short(body.key.ski)}, {shown(body.key.claim.administrator)[:250]}",
-    )
-    return refused(refusal, untouched=NOTHING_SIGNED)
-
-
 def targets_of_filing(filing: Filing, opening: Opening) -> Objection | None:
     """TARGETS_OF_FILING: those that were filed, less those that the filer allowed to leave out."""
     found = sorted((*opening.targets, *opening.left_out))
@@ -253,7 +167,7 @@ def targets_of_filing(filing: Filing, opening: Opening) -> Objection | None:
         expected=f"{len(filing.targets)} units"
         + (", some of which may be left out" if filing.leave_out else ""),
         found=f"{len(opening.targets)} units, {len(opening.left_out)} left out",
-        next=_CALL,
+        next=CALL,
         rule="TARGETS_OF_FILING",
     )
 
@@ -267,7 +181,7 @@ def targets_in_charter(opening: Opening, charter: Charter) -> Objection | None:
         f"the request is for a unit that your charter doesn't hold; {NOTHING_SIGNED}",
         expected=f"units of charter version {charter.number}",
         found=", ".join(short(unit) for unit in strange),
-        next=_CALL,
+        next=CALL,
         rule=Rule.UNIT_NOT_IN_CHARTER.value,
     )
 
@@ -283,7 +197,7 @@ def times_of_filing(filing: Filing, opening: Opening) -> Objection | None:
         f"the request's times aren't those that were filed; {NOTHING_SIGNED}",
         expected=f"valid for {filing.valid_for // SECOND} s, opened within 7 days of the filing",
         found=f"valid for {validity // SECOND} s, opened {waited // SECOND} s after it",
-        next=_CALL,
+        next=CALL,
         rule="TIMES_OF_FILING",
     )
 
@@ -309,7 +223,7 @@ def checkpoint_in_log(news: RequestNews, opening: Opening, evidence: Evidence) -
             f"the request doesn't come with the checkpoint that it names; {NOTHING_SIGNED}",
             expected=short(opening.checkpoint),
             found="none" if news.checkpoint is None else "another",
-            next=_CALL,
+            next=CALL,
             rule="CHECKPOINT_IN_LOG",
         )
     if isinstance(evidence.held, Objection):
@@ -333,7 +247,3 @@ def name_of(book: CharterBook) -> NameOf:
         return None if found is None else found[0].name
 
     return owner
-
-
-def _yes(yes: bool) -> str:
-    return "yes" if yes else "no"

@@ -33,7 +33,7 @@ from protocol.identifiers import (
 )
 from protocol.schema import Struct, Variant, to_bytes
 from signer_agent.desk import load
-from signer_agent.desk.layout import ALONE
+from signer_agent.desk.consequences import ALONE
 from signer_agent.desk.review import Review
 from signer_agent.desk.reviewed import ReviewedTarget
 

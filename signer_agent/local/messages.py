@@ -88,6 +88,12 @@ class FileWish(Variant, tag="file"):
     wish: Wish
 
 
+class GetFiled(Variant, tag="filed"):
+    """The request that was filed here before under an idempotency key, if any."""
+
+    idempotency_key: str
+
+
 class GetRequests(Variant, tag="requests"):
     """All requests that the agent knows."""
 
@@ -153,6 +159,7 @@ Question = (
     | SelectKeys
     | AnnouncePart
     | FileWish
+    | GetFiled
     | GetRequests
     | ShowRequest
     | ApproveRequest
@@ -174,7 +181,7 @@ class Failed(Variant, tag="failed"):
 
 
 class Ok(Variant, tag="ok"):
-    """Done. `request` is the id of the request that was filed or changed, if any."""
+    """Done. `request` is the id of the request that was filed, changed or found, if any."""
 
     request: int | None
 

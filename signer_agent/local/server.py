@@ -31,6 +31,7 @@ from signer_agent.local.messages import (
     Gathered,
     GatherReport,
     GetCharters,
+    GetFiled,
     GetRequests,
     GetResults,
     GetStatus,
@@ -146,6 +147,8 @@ class _Handler:
                 return (
                     Failed(objection=filed) if isinstance(filed, Objection) else Ok(request=filed)
                 )
+            case GetFiled(idempotency_key=key):
+                return Ok(request=agent.kept.filed.get(key))
             case GetRequests():
                 return Requests(requests=self._requests())
             case ShowRequest(number=number):

@@ -5,7 +5,7 @@ force the agent judges itself, from acceptances that it verified and histories t
 once a version was in force it is so for ever, so that is kept.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -13,7 +13,7 @@ from protocol.accession import Accession, accession
 from protocol.charter import MAX_PEOPLE, Acceptance, Chain, Charter, open_acceptance
 from protocol.displayable import InstanceName, PersonName
 from protocol.history import History
-from protocol.identifiers import Digest, UnitId
+from protocol.identifiers import SKI, Digest, IdentityKey, UnitId, grouped
 from protocol.receipts import Receipt
 from protocol.schema import from_bytes
 from protocol.signing.statements import Signed
@@ -124,14 +124,16 @@ class CharterBook:
         """A version and acceptances, from the feed or a file. Violation for what can't be one."""
         if (charter.instance, charter.practice) != (self.instance, self.practice):
             raise Violation("a charter of another instance")
-        before = self.known.get(charter.digest)
+        before, known = self.known.get(charter.digest), dict(self.known)
         if before is None:
-            if len(self.known) >= MAX_VERSIONS:
-                raise Violation(f"more than {MAX_VERSIONS} versions of the charter")
             charter.check()
+            if len(known) >= MAX_VERSIONS:
+                del known[self._least_missed()]
         there = () if before is None else before.acceptances
-        together = tuple(dict.fromkeys((*there, *acceptances)))[:_MAX_ACCEPTANCES]
-        return replace(self, known={**self.known, charter.digest: Known(charter, together)})
+        # The newest first: what was made up before must not keep the real ones out.
+        together = tuple(dict.fromkeys((*acceptances, *there)))[:_MAX_ACCEPTANCES]
+        known[charter.digest] = Known(charter, together)
+        return replace(self, known=known)
 
     def accept(self, version: Digest, signed: Signed) -> "CharterBook | Objection":
         """The person's Yes, with the acceptance that their agent signed."""
@@ -208,6 +210,14 @@ class CharterBook:
             return frozenset()
         return frozenset(unit.id for unit in charter.units if trusted.newest.unit(unit.id) is None)
 
+    def _least_missed(self) -> Digest:
+        """The oldest version that was only proposed; Violation when there is none."""
+        needed = self._accepted_digests() | self.agreed | self.in_force
+        for digest in self.known:
+            if digest not in needed:
+                return digest
+        raise Violation(f"more than {MAX_VERSIONS} versions of the charter")
+
     # --- bookkeeping ----------------------------------------------------------------------------
 
     def _accepted_digests(self) -> frozenset[Digest]:
@@ -254,6 +264,38 @@ class CharterBook:
             if charter.number > number
         }
         return {unit: _until(history, later) for unit, history in histories.items()}
+
+
+def own_entry(
+    charter: Charter, me: PersonName, agent: IdentityKey, keys: Collection[SKI]
+) -> Objection | None:
+    """OWN_ENTRY: what a version says of this person is theirs: this agent, and keys of their own.
+
+    Others can't know that, so the words that all read alike don't show it. `keys` are those that
+    lie here, were offered from here, or stood in a version that this person accepted.
+    """
+    person = charter.person(me)
+    if person is None:
+        return None
+    if person.agent != agent:
+        return alarm(
+            "the charter names another agent than this one for you; it wasn't accepted",
+            expected=grouped(agent),
+            found=grouped(person.agent),
+            next="is that your new machine? Accept there. If not, call the others",
+            rule="OWN_ENTRY",
+        )
+    strange = [key.ski for key in person.keys if key.ski not in keys]
+    if not strange:
+        return None
+    return alarm(
+        "the charter says of a signature key that it is yours, and it isn't here; it wasn't "
+        "accepted",
+        expected="keys that you offered, or whose files lie here",
+        found=", ".join(grouped(ski) for ski in strange),
+        next="is that key yours? Put its file here, then accept again. If not, call the others",
+        rule="OWN_ENTRY",
+    )
 
 
 def claimed_person(signed: Signed) -> PersonName:

@@ -1,4 +1,4 @@
-"""DESIGN §2.1: only what people compared and accepted counts, whatever the coordinator says of it."""
+"""DESIGN §2.1: only what people compared and accepted counts, whatever the coordinator says."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from protocol.identifiers import Instant
 from protocol.refusals import Rule
 from protocol.session.messages import CharterNews
 from quorate.exits import Exit
-from signer_agent.local.messages import AcceptCharter, Charters, GetCharters, Ok
+from signer_agent.local.messages import AcceptCharter, Charters, GetCharters, OfferKey, Ok
 from signer_agent.trust import charters
 from tests.attacks.bends import opened
 from tests.attacks.conftest import Attack
@@ -18,7 +18,7 @@ from tests.attacks.victim import Victim, ends_with, foiled, says
 from tests.cast.charters import accepts, charter
 from tests.cast.commands import SOME_CHARTER
 from tests.cast.keys import signature_key
-from tests.cast.people import ALICE, BOB, CAROL, DAVE, MALLORY, Custodian
+from tests.cast.people import ALICE, BOB, CAROL, DAVE, MALLORY, Custodian, custodian
 from tests.cores.desk_world import World
 
 RAISE = SetThresholds(signatures=3, revocations=2)
@@ -184,10 +184,40 @@ async def test_somebody_else_under_ones_own_name(attack: Attack):
         )
         await told(bob, version, ALICE, CAROL)
         trouble = await ends_with(bob.client.ask(AcceptCharter(charter=version.digest), Ok))
-        says(trouble, Exit.ALARM, None, "another agent", "call the others")
+        says(trouble, Exit.ALARM, "OWN_ENTRY", "another agent", "call the others")
         assert not bob.evil.taken
         await bob.accepts(bob.world.charter, others=bob.world.people)
         assert await in_force(bob) == [1]
+
+
+async def test_a_key_of_somebody_else_under_ones_own_name(attack: Attack):
+    """A claim is signed by the claimed key only: anybody can make one for bob and his agent."""
+    async with attack(fresh=True) as bob:
+        both = Custodian(name=BOB.name, identity=BOB.identity, keys=(*BOB.keys, *NOT_BOB.keys))
+        coordinator = bob.world.charter.coordinator
+        version = charter([ALICE, both, CAROL], bob.world.units, coordinator=coordinator)
+        await told(bob, version, ALICE, CAROL)
+        trouble = await ends_with(bob.client.ask(AcceptCharter(charter=version.digest), Ok))
+        says(trouble, Exit.ALARM, "OWN_ENTRY", NOT_BOB.key.ski.hex()[:8], "call the others")
+        assert not bob.evil.taken
+
+
+async def test_a_key_of_ones_own_is_accepted(attack: Attack):
+    """Whether its file lies here, or it was offered from here, or it was in a version before."""
+    async with attack() as bob:
+        more = custodian("bob", keys=2)
+        await bob.client.ask(OfferKey(key=more.proven(more.keys[1])), Ok)
+        version = following(bob.world, ALICE, more, CAROL)
+        await bob.accepts(version, others=[ALICE])
+        bob.forget_key_files()
+        again = charter(
+            [ALICE, more, CAROL, DAVE],
+            bob.world.units,
+            previous=version,
+            coordinator=version.coordinator,
+        )
+        await bob.accepts(again, others=[ALICE])
+        assert await in_force(bob) == [1, 2, 3]
 
 
 async def test_a_unit_that_left_imprint_mode_under_the_older_version(attack: Attack):
@@ -240,19 +270,22 @@ async def test_what_can_not_be_a_charter_is_not_kept(attack: Attack, make: Any):
         assert [one.charter for one in known.versions] == [bob.world.charter, good]
 
 
-async def test_versions_are_bounded(attack: Attack, monkeypatch: pytest.MonkeyPatch):
+async def test_versions_are_bounded_and_no_flood_keeps_a_real_one_out(
+    attack: Attack, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(charters, "MAX_VERSIONS", 3)
     async with attack() as bob:
-        for number in range(4):
-            version = following(bob.world, vendor_roots=(*bob.world.charter.vendor_roots,))
-            floor = Floor(signatures=2 + number, revocations=2, exit_people=2)
-            await bob.evil.tell(
-                CharterNews(charter=version.but(floor=floor), acceptances=(), in_force=False)
-            )
-        seen = await bob.sees(bob.world.open(RAISE))
+        for signatures in range(3, 8):
+            floor = Floor(signatures=signatures, revocations=2, exit_people=2)
+            await told(bob, following(bob.world, floor=floor))
         known = await bob.client.ask(GetCharters(), Charters)
         assert len(known.versions) == 3
-        await bob.gives(seen)
+        await bob.restart()
+        version = following(bob.world, *bob.world.people, DAVE)
+        await bob.accepts(version, others=[ALICE])
+        known = await bob.client.ask(GetCharters(), Charters)
+        assert len(known.versions) == 3
+        assert await in_force(bob) == [1, 2]
 
 
 async def test_acceptances_that_are_none_do_not_keep_the_real_ones_out(attack: Attack):

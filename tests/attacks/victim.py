@@ -148,6 +148,11 @@ class Victim:
         async with self._changed:
             self._changed.notify_all()
 
+    def forget_key_files(self) -> None:
+        """Somebody has taken the key files away."""
+        for file in self.directory.keys.iterdir():
+            file.unlink()
+
     # --- what the person does ---------------------------------------------------------------------
 
     async def accepts(self, charter: Charter, *, others: Sequence[Custodian] = ()) -> None:

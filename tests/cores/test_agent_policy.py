@@ -286,6 +286,20 @@ def test_a_key_may_be_named_by_its_parts():
     assert not night.gives(night.open())
 
 
+@pytest.mark.parametrize("by_parts", [True, False])
+def test_another_command_about_the_same_key_waits(by_parts: bool):
+    night = Night()
+    command = "commit-new-register"
+    what: What = AboutKey(command=command, vp=night.vp)
+    if by_parts:
+        what = AboutKeyOfParts(command=command, parts=PARTS)
+    night.policy = policy(night.world, allowed(night.world, what))
+    assert night.gives(night.open())
+    night.body = ClearNewRegister(vp=night.vp)
+    assert isinstance(night.bob.review(night.open()), Review)
+    assert not night.gives(night.open())
+
+
 def test_only_the_named_key_signs():
     night = Night()
     rule = allowed(night.world, night.what, signature=CAROL.key.ski)

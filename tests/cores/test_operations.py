@@ -401,6 +401,28 @@ async def test_a_waiting_void_expires_when_the_copies_do(cast: CastCoordinator):
     await cast.until(filed.request.id, RequestState.EXPIRED)
 
 
+async def partly_executed(cast: CastCoordinator) -> Request:
+    """It ran on the second unit; the first is lost."""
+    request = await cast.file(BTC)
+    await cast.until(request.id, RequestState.COLLECTING)
+    cast.lose(cast.targets[0])
+    await cast.sign(request.id, ALICE, BOB)
+    await cast.when(request.id, lambda it: not all(one.reachable for one in it.progress))
+    await proceeded(cast, request.id)
+    return await cast.until(request.id, RequestState.PARTLY_EXECUTED)
+
+
+async def test_a_void_gives_up_what_ran_on_some_units_only(cast: CastCoordinator):
+    request = await partly_executed(cast)
+    filed = await voided(cast, request.id)
+    assert isinstance(filed, Filed)
+    assert filed.request.filing.targets == (cast.targets[0],)
+    over = await cast.request(request.id)
+    assert (over.state, over.ended) == (RequestState.PARTLY_EXECUTED, True)
+    assert [one.outcome for one in over.progress] == [Outcome.GIVEN_UP, Outcome.EXECUTED]
+    assert len(await cast.entries(EntryKind.CANCELLATION)) == 1
+
+
 # refiling
 
 
@@ -426,21 +448,14 @@ async def test_refiling_what_is_open_is_refused(cast: CastCoordinator):
 
 
 async def test_refiling_is_for_the_units_that_havent_run_it(cast: CastCoordinator):
-    request = await cast.file(BTC)
-    await cast.until(request.id, RequestState.COLLECTING)
-    lost, _ = cast.targets
-    cast.lose(lost)
-    await cast.sign(request.id, ALICE, BOB)
-    await cast.when(request.id, lambda it: not all(one.reachable for one in it.progress))
-    await proceeded(cast, request.id)
-    await cast.until(request.id, RequestState.PARTLY_EXECUTED)
+    request = await partly_executed(cast)
     cast.clock.pass_time(DEFAULT_VALIDITY)
     cast.wake()
     over = await cast.when(request.id, lambda it: it.ended)
     assert over.state is RequestState.PARTLY_EXECUTED
     filed = await refiled(cast, request.id)
     assert isinstance(filed, Filed)
-    assert filed.request.filing.targets == (lost,)
+    assert filed.request.filing.targets == (cast.targets[0],)
 
 
 async def test_refiling_a_void_voids_again_what_still_lives(cast: CastCoordinator):

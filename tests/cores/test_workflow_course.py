@@ -65,6 +65,7 @@ NEXT: dict[tuple[RequestState, type[Event]], RequestState] = {
     (P, course.SaidNoUnit): P,
     (P, course.Outdated): P,
     (P, course.Reached): P,
+    (P, course.Cancelled): P,
     # a receipt that comes late: told, and nothing is begun again
     (RequestState.REJECTED, course.Ran): RequestState.REJECTED,
     (RequestState.CANCELLED, course.Ran): RequestState.CANCELLED,
@@ -78,7 +79,8 @@ REFUSED: dict[tuple[RequestState, type[Event]], Rule] = {
     **{
         (state, kind): Rule.REQUEST_ENDED
         for state, kind in product((X, P, *ENDS), PEOPLE)
-        if (state, kind) != (P, course.Proceeded)  # said before: it is answered as it was then
+        # said before: it is answered as it was then; what has run can't be cancelled, only given up
+        if (state, kind) not in ((P, course.Proceeded), (P, course.Cancelled))
     },
     **{(W, kind): Rule.REQUEST_NOT_OPEN for kind in PEOPLE if kind is not course.Cancelled},
     (C, course.Contributed): Rule.PART_NOT_WANTED,

@@ -17,8 +17,9 @@ from coordinator.workflow.course import (
     held_by,
     wanted,
 )
-from protocol.commands.bodies import SetControlPoint, Void
-from protocol.identifiers import MINUTE, Instant
+from coordinator.workflow.live import expires, live_copies
+from protocol.commands.bodies import SetControlPoint, Void, Zeroize
+from protocol.identifiers import MINUTE, Duration, Instant
 from protocol.refusals import Rule
 from protocol.request import Outcome, RequestState
 from tests.cast.charters import instance
@@ -415,12 +416,50 @@ def test_receipts_that_come_before_anybody_was_asked_count_too():
 
 def test_what_was_never_opened_expires_after_seven_days():
     made, _, units = instance(3, 1)
-    asked = Asked(made, units, Void())
+    asked = Asked(made, units, Zeroize())
     week = Instant(NOON + 7 * 24 * 60 * MINUTE)
     assert deadline(asked.request) == week
     assert asked.ignores(TimePassed(), at=Instant(week - 1))
     asked.take(TimePassed(), at=week)
     assert asked.state() is RequestState.EXPIRED
+
+
+def test_a_void_expires_with_the_copies_that_it_is_for_opened_or_not():
+    made, _, units = instance(3, 1)
+    asked = Asked(made, units, Void(), valid_for=Duration(2 * 60 * MINUTE))
+    last = Instant(NOON + 119 * MINUTE)
+    assert deadline(asked.request) == last
+    later = Instant(NOON + 60 * MINUTE)
+    assert expires(asked.request, later) == last + MINUTE
+    asked.take(TimePassed(), at=last)
+    assert asked.state() is RequestState.EXPIRED
+
+
+def test_nothing_holds_a_void():
+    made, people, units = instance(3, 2)
+    for unit in units:
+        unit.leave_imprint(people)
+    asked = Asked(made, units, Void()).open().sign(ALICE)
+    there, lost = asked.targets
+    asked.take(Reached(lost, False))
+    assert (asked.state(), held_by(asked.request)) == (RequestState.READY, ())
+    assert wanted(asked.request) == Prepare((there,))
+
+
+def test_what_ran_on_some_units_is_given_up_on_the_others():
+    asked = ready(2)
+    there, lost = asked.targets
+    asked.take(Reached(lost, False))
+    asked.take(Proceeded())
+    asked.prepare().take(asked.ran(there))
+    assert asked.state() is RequestState.PARTLY_EXECUTED
+    asked.take(Cancelled("amy", "that unit won't come back"))
+    assert (asked.state(), asked.request.ended) == (RequestState.PARTLY_EXECUTED, True)
+    assert outcomes(asked) == [Outcome.EXECUTED, Outcome.GIVEN_UP]
+    (copy,) = live_copies(asked.request, {}, NOON)
+    assert (copy.unit, len(copy.signed_by)) == (lost, 2)
+    asked.take(asked.ran(lost))
+    assert asked.state() is RequestState.EXECUTED
 
 
 def test_execution_does_not_begin_within_a_minute_of_not_after():

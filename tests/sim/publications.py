@@ -1,13 +1,10 @@
 """Takes in what agents publish, as `coordinator.engine.publications` and `charters` do."""
 
-from collections.abc import Mapping
-
 from coordinator.workflow.course import Approved, Contributed, Event, SaidNo
 from coordinator.workflow.filing import filing_refusal, new_request
 from protocol.accession import accession
 from protocol.charter import Acceptance, Chain, Charter, open_acceptance
-from protocol.history import History
-from protocol.identifiers import Digest, IdentityKey, UnitId
+from protocol.identifiers import Digest, IdentityKey
 from protocol.record.entries import EntryKind
 from protocol.refusals import Refusal, Rule, refuse
 from protocol.request import open_announcement, open_filing, open_rejection
@@ -110,17 +107,26 @@ def _accept(change: Change, signed: Signed) -> Refusal | None:
     if key not in change.store.acceptances:
         change.store.acceptances[key] = signed
         change.log(EntryKind.ACCEPTANCE, signed)
-        bring_into_force(change, charter, change.store.histories)
+        bring_into_force(change, charter)
     return None
 
 
-def bring_into_force(change: Change, charter: Charter, histories: Mapping[UnitId, History]) -> None:
+def judge_proposals(change: Change) -> None:
+    """Brings the version into force where what units show now lets it."""
+    for charter in list(change.store.charters.values()):
+        if not change.store.in_force[charter.digest]:
+            bring_into_force(change, charter, quiet=True)
+
+
+def bring_into_force(change: Change, charter: Charter, *, quiet: bool = False) -> None:
     """Puts the only version into force once nothing is missing, and tells how far it is."""
     accepted = [
         from_bytes(Acceptance, signed.statement)
         for (digest, _), signed in change.store.acceptances.items()
         if digest == charter.digest
     ]
-    if accession(charter, None, accepted, histories).in_force:
+    in_force = accession(charter, None, accepted, change.store.histories).in_force
+    if in_force:
         change.store.in_force[charter.digest] = True
-    change.tell_charter(charter)
+    if in_force or not quiet:
+        change.tell_charter(charter)

@@ -24,6 +24,7 @@ from protocol.sealing.importer import ImporterKey, open_importer_key
 from protocol.signing.statements import Signed
 from quorate.unavailable import Unavailable
 from tests.sim.ledger import Ledger
+from tests.sim.publications import judge_proposals
 from tests.sim.store import Change
 from tests.sim.unit import SimUnit
 
@@ -153,6 +154,7 @@ def _learn(change: Change, history: History, entries: tuple[Signed, ...]) -> Non
     store, unit = change.store, history.unit
     store.histories[unit] = history
     store.signed_histories[unit] = (*store.signed_histories.get(unit, ()), *entries)
+    judge_proposals(change)
     opened = {
         request.opening.digest: request.id
         for request in store.requests.values()

@@ -6,6 +6,7 @@ import click
 
 from protocol.claims import ProvenKey
 from protocol.commands.bodies import AddAdministrator, RemoveAdministrator
+from protocol.identifiers import SKI
 from protocol.unit_state import Administrator
 from quorate.commands import Command, pass_console
 from quorate.console import Console
@@ -15,6 +16,7 @@ from signer_agent.cli.place import agent_option
 from signer_agent.cli.tke.filing import Manner, file_all, filing_options
 from signer_agent.cli.tke.selection import targets
 from signer_agent.client.agent_client import AgentClient
+from signer_agent.keys import signature_files
 from signer_agent.local.messages import Charters, GetCharters, UnitNow
 
 
@@ -33,9 +35,17 @@ async def cryptounit_admins(console: Console, client: AgentClient) -> None:
         console.say(f"CRYPTO UNITS {' '.join(map(str, numbers))}{same}")
         console.table(
             ("ADMINISTRATOR", "SUBJECT KEY IDENTIFIER"),
-            [(one.name, one.ski.hex()) for one in administrators] or [("none", "")],
+            [(one.name, one.ski.hex()) for one in sorted(administrators, key=_by_name)]
+            or [("none", "")],
         )
+    unseen = [str(number) for number, one in rows if one.state is None]
+    if unseen:
+        console.say(f"! CRYPTO UNITS {' '.join(unseen)}: out of reach, and never seen from here")
     console.object({"units": [_unit(one) for _, one in rows]})
+
+
+def _by_name(one: Administrator) -> tuple[str, bytes]:
+    return one.name, one.ski
 
 
 def _unit(one: UnitNow) -> Json:
@@ -61,16 +71,20 @@ async def cryptounit_admin_add(
     """Adds administrators to the selected units: keys of people of the charter in force."""
     rows = await targets(client)
     keys = await _keys(client)
+    me = client.directory.read().person
+    here = {key.ski for key in signature_files.list_in(client.directory.keys).usable}
     if not names:
         console.table(
             ("KEYNUM", "DESCRIPTION", "SUBJECT KEY IDENTIFIER", "OWNER"),
             [
-                (str(number), key.claim.administrator, key.ski.hex(), key.claim.person)
+                (str(number), key.claim.administrator, key.ski.hex(), _owner(key, here, me))
                 for number, key in enumerate(keys, start=1)
             ],
         )
         text = answer(console, "Key numbers to add:", instead="--key NAME, once for each")
         chosen = [_numbered(keys, word) for word in text.split()]
+        if not chosen:
+            raise Trouble(Exit.REFUSED, "no key was chosen; nothing was filed")
     else:
         chosen = [_named(keys, name) for name in names]
     bodies = [AddAdministrator(key=key) for key in chosen]
@@ -98,7 +112,7 @@ async def cryptounit_admin_rm(
     if name is None:
         console.table(
             ("ADMINISTRATOR", "SUBJECT KEY IDENTIFIER"),
-            [(one.name, one.ski.hex()) for one in installed.values()],
+            [(one.name, one.ski.hex()) for one in sorted(installed.values(), key=_by_name)],
         )
         name = answer(console, "Administrator to remove:", instead="--key NAME")
     found = [one for ski, one in installed.items() if name in (one.name, ski)]
@@ -126,6 +140,11 @@ async def _keys(client: AgentClient) -> list[ProvenKey]:
             rule="CHARTER_NOT_IN_FORCE",
         )
     return [key for person in in_force[-1].people for key in person.keys]
+
+
+def _owner(key: ProvenKey, here: set[SKI], me: str) -> str:
+    person = key.claim.person
+    return f"{person}, here" if person == me and key.ski in here else person
 
 
 def _numbered(keys: Sequence[ProvenKey], word: str) -> ProvenKey:

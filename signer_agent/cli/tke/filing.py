@@ -1,24 +1,45 @@
 """Filing a command, signing it in the same visit, waiting for it: what all of them share."""
 
+import asyncio
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
 
-from protocol.commands.bodies import Body
-from protocol.displayable import Purpose, shown
+from protocol.commands.bodies import Body, tke_name_of
+from protocol.commands.effects import after
+from protocol.commands.quorum import signatures_needed
+from protocol.commands.rules import refusal_of
+from protocol.displayable import Purpose
 from protocol.identifiers import MINUTE, Duration
-from protocol.request import DEFAULT_VALIDITY, RequestState
+from protocol.refusals import Refusal, Rule
+from protocol.request import DEFAULT_VALIDITY, Request, RequestState
+from protocol.unit_state import UnitState
 from quorate.console import Console
-from quorate.exits import Exit, Json, Trouble
-from quorate.prompts import PasswordSource, password_options
+from quorate.exits import Exit, Json, Trouble, refused
+from quorate.prompts import Passwords, PasswordSource, password_options
 from signer_agent.cli import giving, waiting
+from signer_agent.cli.people import People
+from signer_agent.cli.screens import counted, names
 from signer_agent.client.agent_client import AgentClient
 from signer_agent.desk.filing import Wish
-from signer_agent.local.messages import FileWish, Ok, Results, UnitNow
+from signer_agent.keys import part_files, signature_files
+from signer_agent.local.messages import (
+    FileWish,
+    GetFiled,
+    GetRequests,
+    Ok,
+    Requests,
+    UnitNow,
+)
 
 F = TypeVar("F", bound=Callable[..., object])
+Rows = Sequence[tuple[int, UnitNow]]
+
+_OPENS_SECONDS = 30.0
+_GIVING = giving.Only(unsigned="file it unsigned", ungiven="give it later")
 
 
 @dataclass(frozen=True)
@@ -40,7 +61,11 @@ def filing_options(command: F) -> F:
         click.option("--wait", is_flag=True, help="show it until it ends"),
         click.option("--timeout", "seconds", type=float, metavar="S", help="with --wait: then 6"),
         click.option(
-            "--valid-for", "minutes", type=click.IntRange(2, 10080), metavar="MIN", help="from 1440"
+            "--valid-for",
+            "minutes",
+            type=click.IntRange(2, 10080),
+            metavar="MIN",
+            help="how long it may be signed and run; 1440 if nothing is said",
         ),
         click.option("--idempotency-key", metavar="KEY", help="the same key files once"),
         click.option("--unsigned", "sign", flag_value=False, default=True, help="only file it"),
@@ -65,39 +90,199 @@ async def file_all(
     client: AgentClient,
     console: Console,
     bodies: Sequence[Body],
-    targets: Sequence[tuple[int, UnitNow]],
+    targets: Rows,
     manner: Manner,
     source: PasswordSource,
 ) -> None:
     """Files the commands in turn; signs each where this person's signature is wanted."""
-    numbers: list[int] = []
-    people = await waiting.People.known(client)
-    last = len(bodies) - 1
-    for place, body in enumerate(bodies):
-        number = await _file(client, body, targets, manner, place)
-        numbers.append(number)
-        gave = await _sign(client, console, number, manner, source)
-        signed = f", {gave}" if gave else ""
-        console.say(f"✓ filed as request {number}{signed}")
-        if not manner.wait and place == last:
-            console.object({"request": number, "requests": list(numbers), "filed": True})
+    keys = [_key(manner, place) for place in range(len(bodies))]
+    before = [await _filed_before(client, key) for key in keys]
+    if not any(before):
+        _check(bodies, targets)
+    needed = _signatures_needed(bodies[0], targets)
+    if needed:
+        _can_ask(client, manner, source)
+    passwords = source.passwords(console)
+    numbers = [
+        await _file(client, body, targets, manner, place, keys[place])
+        for place, body in enumerate(bodies)
+    ]
+    filed = "before" if all(before) else "now"
+    run = _Run(client, console, await People.known(client), manner, passwords, numbers, filed)
+    if not needed and filed == "now":
+        plural = "s" if len(numbers) > 1 else ""
+        units = f"{counted(len(targets), 'unit')} {'is' if len(targets) == 1 else 'are'}"
+        console.say(
+            f"✓ filed as request{plural} {', '.join(map(str, numbers))}; no signature needed: "
+            f"{units} in imprint mode"
+        )
+    await run.go(quiet=not needed)
+
+
+async def resume(
+    client: AgentClient, console: Console, command: str, manner: Manner, source: PasswordSource
+) -> bool:
+    """Goes on with what was filed before under the same idempotency key; False if nothing was."""
+    number = await _filed_before(client, manner.idempotency_key)
+    if number is None:
+        return False
+    request = await _request(client, number)
+    if request is not None and tke_name_of(request.filing.body) != command:
+        raise Trouble(
+            Exit.REFUSED,
+            "this idempotency key was used for another command; nothing was filed",
+            expected=command,
+            found=f"{tke_name_of(request.filing.body)}, request {number}",
+            next="give a key of its own to each command",
+            rule=Rule.IDEMPOTENCY_KEY_USED.value,
+        )
+    people, passwords = await People.known(client), source.passwords(console)
+    await _Run(client, console, people, manner, passwords, [number], "before").go(quiet=False)
+    return True
+
+
+@dataclass
+class _Run:
+    """From filed to wherever this visit ends."""
+
+    client: AgentClient
+    console: Console
+    people: People
+    manner: Manner
+    passwords: Passwords
+    numbers: list[int]
+    filed: str
+
+    async def go(self, *, quiet: bool) -> None:
+        """Signs and follows one request after the other; `quiet` where its filing was said."""
+        last = len(self.numbers) - 1
+        for place, number in enumerate(self.numbers):
+            if not quiet:
+                await self._sign(number)
+            if not self.manner.wait and place < last:
+                if await self._moves(number):
+                    continue
+                rest = names([str(one) for one in self.numbers[place + 1 :]])
+                self.console.say(f"  request {rest} in line behind it")
+                await self._tell(number)
+                return
+            if not self.manner.wait:
+                await self._tell(number)
+                return
+            results = await waiting.wait(
+                self.client, self.console, number, timeout=self.manner.seconds
+            )
+            if place == last or results.request.state is not RequestState.EXECUTED:
+                waiting.conclude(self.console, results, self.people, more=self._more())
+                return
+
+    async def _sign(self, number: int) -> None:
+        """Gives what the request wants of the filer, once it is open, and says what was filed."""
+        request = await _opened(self.client, number)
+        verb = "filed as" if self.filed == "now" else "filed before as"
+        if request is None or request.ended or request.opening is None:
+            behind = "" if request is None else await waiting.behind(self.client, request)
+            in_line = f", in line{behind}" if behind else ""
+            self.console.say(f"✓ {verb} request {number}{in_line}")
             return
-        results = await waiting.wait(client, console, number, timeout=manner.seconds)
-        if place < last:
-            _must_have_run(results, people)
-            continue
-        requests: list[Json] = list(numbers)
-        waiting.conclude(console, results, people, requests=requests)
+        gave = await self._give(number, request) if self.manner.sign else ""
+        self.console.say(f"✓ {verb} request {number}{gave}")
+
+    async def _give(self, number: int, request: Request) -> str:
+        """Asks for the passwords of what is wanted; gives the words that say what was given."""
+        wanted = await giving.wanted(self.client, number)
+        if wanted is None:
+            return ""
+        giving.show_screen(self.client, self.console, wanted)
+        given = await giving.give(self.client, self.console, wanted, self.passwords, _GIVING)
+        if given is None:
+            return ", unsigned"
+        me = self.client.directory.read().person
+        texts = []
+        if given.signed_units:
+            texts.append(f"signed by {me} ({wanted.have + 1} of {wanted.needed})")
+        if given.sealed_units:
+            texts.append(f"part given by {me}")
+        await waiting.until_counted(self.client, wanted, given, self.people)
+        return f", {', '.join(texts)}"
+
+    async def _moves(self, number: int) -> bool:
+        """Whether a request ran by itself, as it does in imprint mode."""
+        request = await waiting.settled(self.client, number, self.people)
+        return request is not None and request.state is RequestState.EXECUTED
+
+    async def _tell(self, number: int) -> None:
+        """Without --wait: what came of it at once, or what it waits for."""
+        await waiting.settled(self.client, number, self.people)
+        await waiting.tell(self.client, self.console, number, self.people, self._more())
+
+    def _more(self) -> dict[str, Json]:
+        requests: list[Json] = list(self.numbers)
+        return {"requests": requests, "filed": self.filed}
+
+
+def _check(bodies: Sequence[Body], targets: Rows) -> None:
+    """Of several commands: what a unit would refuse after those before, before any is filed."""
+    if len(bodies) < 2:
+        return
+    for _, one in targets:
+        state = one.state
+        for body in bodies:
+            if state is None:
+                break
+            refusal = _refusal(body, state)
+            if refusal is not None:
+                raise refused(refusal, untouched="Nothing was filed")
+            state = after(state, body)
+
+
+def _refusal(body: Body, state: UnitState) -> Refusal | None:
+    needed = signatures_needed(body, state)
+    return refusal_of(body, state) or (needed if isinstance(needed, Refusal) else None)
+
+
+def _signatures_needed(body: Body, targets: Rows) -> int:
+    """The most that any target needs, as it is now; at least one where that isn't known."""
+    most = 0
+    for _, one in targets:
+        needed = 1 if one.state is None else signatures_needed(body, one.state)
+        most = max(most, 1 if isinstance(needed, Refusal) else needed)
+    return most
+
+
+def _can_ask(client: AgentClient, manner: Manner, source: PasswordSource) -> None:
+    """Usage trouble, before anything is filed, where a password would be asked in vain."""
+    keys = client.directory.keys
+    has_keys = signature_files.list_in(keys).usable or part_files.list_in(keys).usable
+    terminal = sys.stdin is not None and sys.stdin.isatty()
+    if not manner.sign or not has_keys or terminal or source != PasswordSource():
+        return
+    raise Trouble(
+        Exit.USAGE,
+        "there is no terminal to ask for your password on; nothing was filed",
+        next="give --password-file FILE or --password-fd N, or --unsigned",
+    )
+
+
+def _key(manner: Manner, place: int) -> str | None:
+    key = manner.idempotency_key
+    return key if key is None or place == 0 else f"{key} {place}"
+
+
+async def _filed_before(client: AgentClient, key: str | None) -> int | None:
+    if key is None:
+        return None
+    return (await client.ask(GetFiled(idempotency_key=key), Ok)).request
 
 
 async def _file(
     client: AgentClient,
     body: Body,
-    targets: Sequence[tuple[int, UnitNow]],
+    targets: Rows,
     manner: Manner,
     place: int,
+    key: str | None,
 ) -> int:
-    key = manner.idempotency_key
     wish = Wish(
         body=body,
         targets=tuple(one.unit.unit for _, one in targets),
@@ -106,8 +291,9 @@ async def _file(
         voids=None,
         valid_for=DEFAULT_VALIDITY if manner.minutes is None else Duration(manner.minutes * MINUTE),
         leave_out=False,
-        ahead=False,
-        idempotency_key=key if key is None or place == 0 else f"{key} {place}",
+        # The first of several will have changed the units when the next one's turn comes.
+        ahead=place > 0,
+        idempotency_key=key,
     )
     done = await client.ask(FileWish(wish=wish), Ok)
     if done.request is None:
@@ -115,48 +301,22 @@ async def _file(
     return done.request
 
 
-async def _sign(
-    client: AgentClient, console: Console, number: int, manner: Manner, source: PasswordSource
-) -> str:
-    """Gives what the new request wants of the filer, once it is open."""
-    if not manner.sign:
-        return ""
-    opened = await _opened(client, number)
-    if not opened:
-        return ""
-    screen = await giving.show(client, console, number)
-    if not screen.keys and screen.part is None:
-        return ""
-    given = await giving.give(client, console, screen, source, giving.Only())
-    if given is None:
-        return "unsigned"
-    texts = []
-    if given.signed_units:
-        texts.append(f"signed ({screen.have + 1} of {screen.needed})")
-    if given.sealed_units:
-        texts.append("your part given")
-    return " and ".join(texts)
+async def _request(client: AgentClient, number: int) -> Request | None:
+    known = await client.ask(GetRequests(), Requests)
+    return next((one for one in known.requests if one.id == number), None)
 
 
-async def _opened(client: AgentClient, number: int) -> bool:
-    """Waits until the request is opened and collects; False when it needs nobody, or waits."""
-    async for news in client.watch(number):
-        for request in news.requests:
-            if request.ended:
-                return False
-            if request.opening is not None:
-                return any(one.needed for one in request.progress if one.open)
-            if request.why:
-                return False
-    return False
-
-
-def _must_have_run(results: Results, people: waiting.People) -> None:
-    request = results.request
-    if request.state is not RequestState.EXECUTED:
-        raise Trouble(
-            Exit.FAILED,
-            f"request {request.id} is {request.state.value}: {shown(request.why)}",
-            next=f"quorate agent show {request.id}",
-            data=waiting.as_json(request, people),
-        )
+async def _opened(client: AgentClient, number: int) -> Request | None:
+    """The request once it is opened, has ended, or waits in line behind others."""
+    request: Request | None = None
+    try:
+        async with asyncio.timeout(_OPENS_SECONDS):
+            async for news in client.watch(number):
+                for request in news.requests:
+                    if request.opening is not None or request.ended or request.why:
+                        return request
+                    if await waiting.behind(client, request):
+                        return request
+    except TimeoutError:
+        pass
+    return request

@@ -11,7 +11,7 @@ COMMANDS = {
     "cryptounits": "units",
     "cryptounit-add": "units",
     "cryptounit-rm": "units",
-    "cryptounit-compare": "units",
+    "cryptounit-compare": "compare",
     "cryptounit-admins": "administrators",
     "cryptounit-admin-add": "administrators",
     "cryptounit-admin-rm": "administrators",
@@ -30,12 +30,13 @@ COMMANDS = {
     "mks": "mks",
     "mk-add": "mks",
     "mk-rm": "mks",
+    "help": "help",
 }
 """TKE's names, and the file here that has each."""
 
 
 class TkeGroup(Group):
-    """Finds a command by TKE's name; in its file it is a function of that name with `_`."""
+    """Finds a command by TKE's name; in its file it is a function of that name with `_` for `-`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -44,7 +45,8 @@ class TkeGroup(Group):
         if cmd_name not in COMMANDS:
             return super().get_command(ctx, cmd_name)
         module = import_module(f"{_HERE}.{COMMANDS[cmd_name]}")
-        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        name = "help_" if cmd_name == "help" else cmd_name.replace("-", "_")
+        command: click.Command = getattr(module, name)
         return command
 
 

@@ -11,6 +11,7 @@ from protocol.commands.bodies import (
     NamedPart,
     SetImmediate,
 )
+from protocol.displayable import is_printable_string, shown
 from protocol.identifiers import VP, grouped
 from protocol.request import Announcement
 from protocol.unit_state import Register, RegisterState
@@ -19,12 +20,11 @@ from quorate.console import Console
 from quorate.exits import Exit, Json, Trouble
 from quorate.prompts import PasswordSource, answer, confirmed
 from signer_agent.cli.place import agent_option
-from signer_agent.cli.tke.filing import Manner, file_all, filing_options
+from signer_agent.cli.screens import counted
+from signer_agent.cli.tke.filing import Manner, Rows, file_all, filing_options, resume
 from signer_agent.cli.tke.selection import targets
 from signer_agent.client.agent_client import AgentClient
 from signer_agent.local.messages import Charters, GetCharters, UnitNow
-
-Rows = Sequence[tuple[int, UnitNow]]
 
 
 @click.command(cls=Command)
@@ -69,7 +69,12 @@ async def cryptounit_mk_load(
         console.table(
             ("KEYNUM", "DESCRIPTION", "VERIFICATION PATTERN", "CUSTODIAN"),
             [
-                (str(number), part.description, part.vp.hex(), _custodian(part, known))
+                (
+                    str(number),
+                    _description(part),
+                    part.vp.hex(),
+                    _custodian(part, known, client.directory.read().person),
+                )
                 for number, part in enumerate(parts, start=1)
             ],
         )
@@ -92,6 +97,8 @@ async def cryptounit_mk_commit(
     console: Console, manner: Manner, password_source: PasswordSource, client: AgentClient
 ) -> None:
     """Commits the key in the new register of the selected units."""
+    if await resume(client, console, "cryptounit-mk-commit", manner, password_source):
+        return
     rows = await targets(client)
     body = CommitNewRegister(vp=_one_vp(rows, "NEW"))
     await file_all(client, console, [body], rows, manner, password_source)
@@ -110,16 +117,17 @@ async def cryptounit_mk_setimm(
     client: AgentClient,
 ) -> None:
     """Makes the committed key current at once; re-enciphers nothing."""
+    if await resume(client, console, "cryptounit-mk-setimm", manner, password_source):
+        return
     rows = await targets(client)
     vp = _one_vp(rows, "NEW")
-    states = {_register_state(one, "CURRENT") for _, one in rows}
     console.say("! This makes the new master key current at once and re-enciphers nothing.")
     console.say("  Right  for a first initialisation, or to load the same master key again.")
     console.say("  Wrong  when keys exist under another master key: none could be opened.")
-    console.say(f"  Here   current register {' or '.join(sorted(states))} on {len(rows)} units.")
+    console.say(f"  Here   {_current(rows)}; key storage holds 0 keys.")
     question = "Accept the new master key?"
     if not yes and not confirmed(console, question, instead="--yes"):
-        raise Trouble(Exit.REFUSED, "nothing was filed", next="nothing")
+        raise Trouble(Exit.REFUSED, "you said no; nothing was filed")
     await file_all(client, console, [SetImmediate(vp=vp)], rows, manner, password_source)
 
 
@@ -131,6 +139,8 @@ async def cryptounit_mk_clrnew(
     console: Console, manner: Manner, password_source: PasswordSource, client: AgentClient
 ) -> None:
     """Clears the new register of the selected units."""
+    if await resume(client, console, "cryptounit-mk-clrnew", manner, password_source):
+        return
     rows = await targets(client)
     body = ClearNewRegister(vp=_one_vp(rows, "NEW"))
     await file_all(client, console, [body], rows, manner, password_source)
@@ -142,9 +152,17 @@ def _register(one: UnitNow, name: str) -> Register | None:
     return one.state.new if name == "NEW" else one.state.current
 
 
-def _register_state(one: UnitNow, name: str) -> str:
-    register = _register(one, name)
-    return "unknown" if register is None else register.state.value
+def _current(rows: Rows) -> str:
+    """`current register Empty on 4 of 4 units`."""
+    states: dict[str, int] = {}
+    for _, one in rows:
+        register = _register(one, "CURRENT")
+        state = "unknown" if register is None else register.state.value
+        states[state] = states.get(state, 0) + 1
+    units = counted(len(rows), "unit")
+    return ", ".join(
+        f"current register {state} on {count} of {units}" for state, count in sorted(states.items())
+    )
 
 
 def _one_vp(rows: Rows, name: str) -> VP:
@@ -169,11 +187,16 @@ def _one_vp(rows: Rows, name: str) -> VP:
     )
 
 
-def _custodian(part: Announcement, known: Charters) -> str:
+def _description(part: Announcement) -> str:
+    """Its custodian's words: as they are where every letter is harmless, else quoted."""
+    return part.description if is_printable_string(part.description) else shown(part.description)
+
+
+def _custodian(part: Announcement, known: Charters, me: str) -> str:
     for line in reversed(known.versions):
         person = line.charter.custodian(part.custodian)
         if person is not None:
-            return person.name
+            return f"{person.name}, here" if person.name == me else person.name
     return "nobody in the charter"
 
 

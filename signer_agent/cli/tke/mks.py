@@ -13,10 +13,11 @@ from quorate.console import Console
 from quorate.exits import Exit, Json, Trouble
 from quorate.prompts import PasswordSource, answer, confirmed, password_options
 from signer_agent.cli.place import agent_option
+from signer_agent.cli.tke.sigkeys import sent_or_kept
 from signer_agent.client.agent_client import AgentClient
 from signer_agent.keys import part_files
 from signer_agent.keys.part_files import PartFile
-from signer_agent.local.messages import AnnouncePart, Ok
+from signer_agent.local.messages import AnnouncePart, GetStatus, Status
 
 
 def _files(client: AgentClient) -> list[tuple[int, PartFile]]:
@@ -26,7 +27,7 @@ def _files(client: AgentClient) -> list[tuple[int, PartFile]]:
 def _table(console: Console, client: AgentClient) -> list[tuple[int, PartFile]]:
     files = _files(client)
     if not files:
-        console.say(f"No key parts in {client.directory.keys}.")
+        console.say(f"No key parts in {client.directory.keys_as_said}.")
         return files
     console.table(
         ("KEYNUM", "DESCRIPTION", "VERIFICATION PATTERN"),
@@ -74,7 +75,7 @@ async def mk_add(
 ) -> None:
     """Makes a key part file. The instance is told its verification pattern, not its value."""
     settings = client.directory.read()
-    console.practice = settings.practice or None
+    await client.ask(GetStatus(), Status)  # there has to be an agent, or nothing is made
     if kind is None and value_fd is None:
         raise Trouble(
             Exit.USAGE,
@@ -113,11 +114,13 @@ async def mk_add(
         at=clock.now(),
     )
     part.wipe()
-    await client.ask(AnnouncePart(vp=made.vp, description=description, offered=True), Ok)
     console.say(
         f"✓ key part made, mode 0600. Only this password opens it. {settings.instance} is "
         "told its VP, not its value."
     )
+    told = AnnouncePart(vp=made.vp, description=description, offered=True)
+    if not await sent_or_kept(client, told):
+        console.say("! The coordinator is out of reach: your agent tells it once it isn't.")
     console.object({"name": description, "vp": made.vp.hex(), "file": str(made.path)})
 
 
@@ -145,6 +148,8 @@ async def mk_rm(console: Console, number: int | None, yes: bool, client: AgentCl
     if not yes and not confirmed(console, question, instead="--yes"):
         raise Trouble(Exit.REFUSED, f'"{part.name}" is still there', next="nothing")
     part.remove()
-    await client.ask(AnnouncePart(vp=part.vp, description=part.name, offered=False), Ok)
     console.say(f'✓ "{part.name}" removed')
+    told = AnnouncePart(vp=part.vp, description=part.name, offered=False)
+    if not await sent_or_kept(client, told):
+        console.say("! The coordinator is out of reach: your agent withdraws it once it isn't.")
     console.object({"removed": part.path.name})

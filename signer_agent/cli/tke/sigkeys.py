@@ -20,7 +20,14 @@ from signer_agent.client.agent_client import AgentClient
 from signer_agent.keys import signature_files
 from signer_agent.keys.signature_files import SignatureKeyFile
 from signer_agent.keys.troubles import as_trouble
-from signer_agent.local.messages import GetStatus, OfferKey, Ok, SelectKeys, Status
+from signer_agent.local.messages import (
+    GetStatus,
+    OfferKey,
+    Ok,
+    Question,
+    SelectKeys,
+    Status,
+)
 
 
 def _files(client: AgentClient) -> list[tuple[int, SignatureKeyFile]]:
@@ -31,7 +38,7 @@ def _files(client: AgentClient) -> list[tuple[int, SignatureKeyFile]]:
 def _table(console: Console, client: AgentClient) -> list[tuple[int, SignatureKeyFile]]:
     files = _files(client)
     if not files:
-        console.say(f"No signature keys in {client.directory.keys}.")
+        console.say(f"No signature keys in {client.directory.keys_as_said}.")
         return files
     console.table(
         ("KEYNUM", "DESCRIPTION", "SUBJECT KEY IDENTIFIER"),
@@ -88,6 +95,7 @@ async def sigkey_add(
             rule="ADMINISTRATOR_NAME",
             returns=7,
         )
+    status = await client.ask(GetStatus(), Status)
     password = password_source.passwords(console).choose()
     made = signature_files.generate(
         client.directory.keys,
@@ -97,23 +105,23 @@ async def sigkey_add(
         practice=settings.practice,
         at=clock.now(),
     )
-    console.practice = settings.practice or None
     console.say(
         f"✓ {made.path.name} made, mode 0600. Only this password opens it; nobody can restore it."
     )
-    status = await client.ask(GetStatus(), Status)
     with made.unlock(password, practice=settings.practice) as key:
         claim = KeyClaim(
             instance=settings.instance,
             practice=settings.practice,
             person=settings.person,
             agent=status.agent,
-            administrator=name,
+            administrator=AdministratorName(name),
             algorithm=made.header.algorithm,
             public_key=made.header.public_key,
         )
         proof = Signature(key.sign(labelled(Label.PERSON, claim)))
-    await client.ask(OfferKey(key=ProvenKey(claim=claim, proof=proof)), Ok)
+    offer = OfferKey(key=ProvenKey(claim=claim, proof=proof))
+    if not await sent_or_kept(client, offer):
+        console.say("! The coordinator is out of reach: your agent offers the key once it isn't.")
     console.say(
         "! not in a charter yet; no unit may take it before all have accepted one.  "
         "Next: quorate charter new"
@@ -173,6 +181,17 @@ async def sigkey_sel(
         f"✓ {names} may sign. The password was right and isn't kept: each approval asks again."
     )
     console.object({"selected": [key.ski.hex() for key in keys]})
+
+
+async def sent_or_kept(client: AgentClient, question: Question) -> bool:
+    """Whether the coordinator has it now; if it is out of reach, the agent sends it later."""
+    try:
+        await client.ask(question, Ok)
+    except Trouble as trouble:
+        if trouble.exit is not Exit.UNREACHABLE:
+            raise
+        return False
+    return True
 
 
 def _number(text: str) -> int:

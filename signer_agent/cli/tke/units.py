@@ -1,17 +1,16 @@
-"""Choosing crypto units, and comparing them."""
+"""Choosing crypto units: listed, added to the selection, removed from it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import click
 
-from protocol.identifiers import UnitId, short
-from protocol.unit_state import CONTROL_POINT_NAMES, Register, UnitState
+from protocol.identifiers import UnitId
 from quorate.commands import Command, pass_console
 from quorate.console import Console
 from quorate.exits import Exit, Json, Trouble
 from quorate.prompts import answer
 from signer_agent.cli.place import agent_option
-from signer_agent.cli.tke.selection import numbered, select, selected, targets
+from signer_agent.cli.tke.selection import numbered, select, selected
 from signer_agent.client.agent_client import AgentClient
 from signer_agent.local.messages import UnitNow, Units
 
@@ -123,63 +122,3 @@ def _parsed(text: str) -> list[int]:
         return [int(word) for word in text.split()]
     except ValueError:
         raise Trouble(Exit.USAGE, "numbers with blanks between were expected", found=text) from None
-
-
-@click.command(cls=Command)
-@agent_option
-@pass_console
-async def cryptounit_compare(console: Console, client: AgentClient) -> None:
-    """Compares the selected units: administrators, thresholds, registers, control points."""
-    rows = await targets(client)
-    lost = [one for _, one in rows if one.state is None]
-    states = [(number, one.state) for number, one in rows if one.state is not None]
-    sections: list[tuple[str, Callable[[UnitState], str]]] = [
-        ("ADMINISTRATORS", _administrators),
-        ("THRESHOLDS", lambda s: f"{s.signature_threshold} / {s.revocation_threshold}"),
-        (
-            "MASTER KEY REGISTERS",
-            lambda s: f"new {_register(s.new)}, current {_register(s.current)}",
-        ),
-        ("CONTROL POINTS", _points),
-        ("ATTRIBUTES", lambda s: ", ".join(one.value for one in s.attributes) or "none"),
-    ]
-    differ: list[Json] = []
-    for name, read in sections:
-        values: dict[str, list[int]] = {}
-        for number, state in states:
-            values.setdefault(read(state), []).append(number)
-        if len(values) <= 1:
-            console.say(f"{name:<23}the same: {next(iter(values), 'nothing')}")
-            continue
-        differ.append(name.lower())
-        texts = (f"{' '.join(map(str, numbers))} {value}" for value, numbers in values.items())
-        console.say(f"{name:<23}differ: {'   '.join(texts)}")
-    stale = [str(one.unit) for _, one in rows if not one.fresh]
-    for text in stale:
-        console.say(f"! {text} is out of reach; compared as it was seen last")
-    data: dict[str, Json] = {"differ": differ, "out_of_reach": list(stale)}
-    if differ or lost:
-        raise Trouble(
-            Exit.DIFFER,
-            "units of the instance aren't the same",
-            expected="all the same",
-            found=", ".join(map(str, differ)) or f"{len(lost)} never seen",
-            next="look at the requests that some of them lack: quorate agent pending",
-            data=data,
-        )
-    console.object(data)
-
-
-def _administrators(state: UnitState) -> str:
-    return ", ".join(f"{one.name} {short(one.ski)}" for one in state.administrators) or "none"
-
-
-def _register(register: Register) -> str:
-    if register.vp is None:
-        return register.state.value
-    return f"{register.state.value} {short(register.vp)}"
-
-
-def _points(state: UnitState) -> str:
-    names = (CONTROL_POINT_NAMES.get(point, str(point)) for point in state.control_points)
-    return ", ".join(names) or "none set"

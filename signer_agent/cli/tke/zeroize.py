@@ -8,9 +8,11 @@ from quorate.console import Console
 from quorate.exits import Exit, Trouble
 from quorate.prompts import PasswordSource, answer
 from signer_agent.cli.place import agent_option
+from signer_agent.cli.screens import counted, place
 from signer_agent.cli.tke.filing import Manner, file_all, filing_options
 from signer_agent.cli.tke.selection import targets
 from signer_agent.client.agent_client import AgentClient
+from signer_agent.local.messages import UnitNow
 
 
 @click.command(cls=Command)
@@ -28,13 +30,17 @@ async def cryptounit_zeroize(
     """Clears administrators, registers, thresholds of the selected units; back to imprint mode."""
     rows = await targets(client)
     settings = client.directory.read()
-    console.say(f"! This clears {len(rows)} units of {settings.instance}: master keys, too.")
-    for _, one in rows:
-        console.say(f"  {one.unit}")
+    units = counted(len(rows), "unit")
+    console.say(
+        f"! This clears for ever all that {units} of {settings.instance} hold: master keys,"
+    )
+    console.say("  administrators, thresholds. They are in imprint mode then.")
+    for number, one in rows:
+        console.say(f"  {number}  {place(one.unit)}  {_held(one)}")
     if yes_destroy is None:
         yes_destroy = answer(
             console,
-            f"Type the instance's name ({settings.instance}):",
+            "Type the instance's name to file it:",
             instead="--yes-destroy NAME",
         )
     if yes_destroy != settings.instance:
@@ -43,5 +49,13 @@ async def cryptounit_zeroize(
             "that isn't the instance's name; nothing was filed",
             expected=settings.instance,
             found=yes_destroy,
+            next="look again which units you mean: quorate tke cryptounits",
         )
     await file_all(client, console, [Zeroize()], rows, manner, password_source)
+
+
+def _held(one: UnitNow) -> str:
+    if one.state is None:
+        return "what it holds isn't known here"
+    administrators = counted(len(one.state.administrators), "administrator")
+    return f"{administrators}, new {one.state.new.state}, current {one.state.current.state}"

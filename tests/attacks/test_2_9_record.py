@@ -1,0 +1,186 @@
+"""DESIGN §2.9: an agent follows one log that only grows, and says loudly when it doesn't."""
+
+from collections.abc import Callable
+
+import pytest
+
+from protocol.commands.bodies import SetControlPoint, SetThresholds
+from protocol.record.checkpoints import checkpoint_digest
+from protocol.session.messages import Consistency, RequestNews
+from quorate.exits import Exit
+from signer_agent.daemon import link
+from signer_agent.local.messages import GetStatus, Status
+from signer_agent.trust.evidence import AskConsistency, Question, Reply
+from tests.attacks.bends import opened
+from tests.attacks.conftest import Attack
+from tests.attacks.victim import Victim, foiled, says
+from tests.cast.charters import charter
+from tests.cast.people import ALICE
+from tests.cores.desk_world import Log
+
+RAISE = SetThresholds(signatures=3, revocations=2)
+POINT = SetControlPoint(point=55, on=True)
+
+
+def another_log(*entries: str) -> Log:
+    """What the same key signs for somebody else."""
+    log = Log()
+    for entry in entries:
+        log.append(entry)
+    return log
+
+
+def follows(bob: Victim, log: Callable[[int], Reply | None]) -> None:
+    """From now on the coordinator answers questions about its log so."""
+
+    def answer(question: Question) -> Reply | None:
+        if isinstance(question, AskConsistency):
+            return log(question.size)
+        return bob.world.answer(question)
+
+    bob.evil.answer = answer
+
+
+async def alarmed(bob: Victim) -> Exit | None:
+    status = await bob.client.ask(GetStatus(), Status)
+    return None if status.alarm is None else status.alarm.exit
+
+
+async def test_a_forked_log(attack: Attack):
+    """One alarm for ever, over restarts, whatever the coordinator says afterwards."""
+    async with attack() as bob:
+        news = bob.world.open(RAISE)
+        seen = await bob.sees(news)
+        assert await alarmed(bob) is None
+        other = another_log("not request 1", "request 2", "request 3")
+        follows(bob, other.consistency)
+        trouble = await bob.objects(seen)
+        says(trouble, Exit.ALARM, "LOG_GOES_ON", "forked or rolled back", "call the others")
+        bob.evil.answer = bob.world.answer
+        says(await bob.objects(seen), Exit.ALARM, "LOG_GOES_ON")
+        await bob.restart()
+        says(await bob.objects(seen), Exit.ALARM, "LOG_GOES_ON", "kept as evidence")
+        assert await alarmed(bob) is Exit.ALARM
+        witness = bob.agent.kept.witness
+        assert witness is not None and witness.fork is not None
+        assert witness.fork.found == other.note() and witness.fork.seen != other.note()
+
+
+async def test_only_a_version_that_names_another_log_ends_the_alarm(attack: Attack):
+    async with attack() as bob:
+        seen = await bob.sees(bob.world.open(RAISE))
+        follows(bob, another_log("not request 1", "request 2").consistency)
+        await bob.objects(seen)
+        older = bob.world.charter
+        bob.world.log = Log("another log")
+        bob.evil.answer = bob.world.answer
+        coordinator = older.coordinator.but(log=bob.world.log.key.identity)
+        newer = charter(bob.world.people, bob.world.units, previous=older, coordinator=coordinator)
+        await bob.accepts(newer, others=[ALICE])
+        assert await alarmed(bob) is None
+        await bob.gives(await bob.sees(bob.world.open(POINT, charter=newer)))
+
+
+async def test_a_log_that_was_rolled_back(attack: Attack):
+    """The log key signs a shorter log, with a proof of nothing."""
+    async with attack() as bob:
+        seen = await bob.sees(bob.world.open(RAISE))
+        shorter = bob.world.log.note(1)
+        follows(bob, lambda _: Consistency(ref=0, checkpoint=shorter, proof=()))
+        says(await bob.objects(seen), Exit.ALARM, "LOG_GOES_ON", "entry 1,")
+        assert await alarmed(bob) is Exit.ALARM
+
+
+async def test_a_coordinator_that_says_itself_that_its_log_is_shorter(attack: Attack):
+    async with attack() as bob:
+        seen = await bob.sees(bob.world.open(RAISE))
+        follows(bob, another_log().consistency)
+        trouble = await bob.objects(seen)
+        says(trouble, Exit.ALARM, "LOG_GOES_ON", "rolled back", "was a backup restored")
+        bob.evil.answer = bob.world.answer
+        await bob.gives(seen)
+
+
+async def test_a_proof_that_proves_nothing(attack: Attack):
+    async with attack() as bob:
+        seen = await bob.sees(bob.world.open(RAISE))
+        bob.world.log.append("something more")
+        follows(
+            bob,
+            lambda _: Consistency(ref=0, checkpoint=bob.world.log.note(), proof=(bytes(32),)),  # type: ignore[arg-type]
+        )
+        says(await bob.objects(seen), Exit.ALARM, "LOG_GOES_ON")
+
+
+async def test_a_log_with_another_key(attack: Attack):
+    async with attack() as bob:
+        seen = await bob.sees(bob.world.open(RAISE))
+        follows(bob, Log("mallory's log").consistency)
+        trouble = await bob.objects(seen)
+        says(trouble, Exit.ALARM, None, "broke the protocol", "nothing was signed")
+        bob.evil.answer = bob.world.answer
+        await bob.gives(seen)
+
+
+async def test_answers_about_the_log_are_hidden(attack: Attack, monkeypatch: pytest.MonkeyPatch):
+    """It may refuse; then nothing is signed."""
+    monkeypatch.setattr(link, "ANSWER_SECONDS", 0.01)
+    async with attack() as bob:
+        seen = await bob.sees(bob.world.open(RAISE))
+        follows(bob, lambda _: None)
+        says(await bob.objects(seen), Exit.UNREACHABLE, None, "doesn't answer")
+        bob.evil.answer = bob.world.answer
+        monkeypatch.setattr(link, "ANSWER_SECONDS", 30)
+        await bob.gives(seen)
+
+
+async def test_the_last_checkpoint_is_named_at_hello(attack: Attack):
+    async with attack() as bob:
+        await bob.sees(bob.world.open(RAISE))
+        await bob.restart()
+        assert bob.evil.hellos[-1].checkpoint == bob.world.log.note()
+
+
+# --- the checkpoint of a request ----------------------------------------------------------------
+
+
+def named(news: RequestNews, note: bytes | None) -> RequestNews:
+    """The same request, opened at this checkpoint."""
+    digest = checkpoint_digest(note or b"")
+    return opened(news, checkpoint=digest).but(checkpoint=note)
+
+
+async def test_a_request_at_a_checkpoint_of_another_log(attack: Attack):
+    """So that two agents can't be shown two logs and sign one command."""
+    async with attack() as bob:
+        news = bob.world.open(RAISE)
+        trouble = await foiled(bob, news, named(news, another_log("other").note()))
+        says(trouble, Exit.ALARM, "CHECKPOINT_IN_LOG", "of another log", "call the others")
+
+
+async def test_a_request_at_a_checkpoint_that_the_log_key_did_not_sign(attack: Attack):
+    async with attack() as bob:
+        news = bob.world.open(RAISE)
+        trouble = await foiled(bob, news, named(news, Log("mallory's log").note()))
+        says(trouble, Exit.ALARM, "CHECKPOINT_IN_LOG", "the log key didn't sign")
+
+
+async def test_a_request_at_a_checkpoint_to_come(attack: Attack):
+    """Signed by the log key for a log that is longer than it admits."""
+    async with attack() as bob:
+        news = bob.world.open(RAISE)
+        longer = another_log(*(f"entry {number}" for number in range(9)))
+        trouble = await foiled(bob, news, named(news, longer.note()))
+        says(trouble, Exit.ALARM, "CHECKPOINT_IN_LOG")
+
+
+async def test_a_request_without_the_checkpoint_that_it_names(attack: Attack):
+    async with attack() as bob:
+        news = bob.world.open(RAISE)
+        for bent in (news.but(checkpoint=None), news.but(checkpoint=bob.world.log.note(1))):
+            seen = await bob.sees(news)
+            await bob.hears(bent)
+            trouble = await bob.objects(seen)
+            says(trouble, Exit.ALARM, "CHECKPOINT_IN_LOG", "doesn't come with the checkpoint")
+        await bob.hears(news)
+        await bob.gives(seen)
