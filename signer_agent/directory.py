@@ -64,6 +64,11 @@ class AgentDirectory:
             os.close(descriptor)
 
     @property
+    def fork(self) -> Path:
+        """The evidence, once the log was seen forked: both checkpoints, signed by its key."""
+        return self.path / "fork.json"
+
+    @property
     def keys(self) -> Path:
         """Where this user's signature key and key part files are."""
         given = os.environ.get(KEYS_VARIABLE)

@@ -20,7 +20,6 @@ STATUS: Mapping[Rule, int] = {
     Rule.NO_SUCH_INVITATION: 404,
     Rule.UNIT_NOT_IN_CHARTER: 404,
     Rule.LOG_SHORTER: 404,
-    Rule.PASSWORD_LENGTH: 422,
     Rule.TOO_MANY_ATTEMPTS: 429,
 }
 CONFLICT = 409
@@ -31,6 +30,7 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
+    "Server": "quorate",
     "Strict-Transport-Security": "max-age=31536000",
     "X-Content-Type-Options": "nosniff",
 }

@@ -23,7 +23,6 @@ _SAYS = {
     409: "A rule refused it; the instance is as it was",
     413: "The body is too long",
     415: "The body isn't application/json",
-    422: "A password that is too short or too long",
     429: "Too often; Retry-After says how many seconds to wait",
     500: "Our mistake",
     503: "Too busy just now; safe to try again",

@@ -50,7 +50,7 @@ ROUTES = (
         account_calls.set_up,
         accounts.SessionBegun,
         body=accounts.SetUp,
-        refusals=(401, 409, 422),
+        refusals=(401, 409),
     ),
     Route(
         "POST",
@@ -79,7 +79,7 @@ ROUTES = (
         account_calls.choose_password,
         errors.Nothing,
         body=accounts.NewPassword,
-        refusals=(422,),
+        refusals=(409,),
     ),
     # the instance
     Route(

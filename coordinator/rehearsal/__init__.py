@@ -1,5 +1,5 @@
 """Whole ceremonies on one machine: real processes, started and watched by their public commands.
 
-`stack` starts and ends them, `ceremony` drives them, `cli` is `quorate demo`, `pytest_plugin` is
-the test kit for whoever scripts ceremonies.
+`process` starts and ends one, `stack` all of an instance, `ceremony` drives them, `cli` is `quorate
+demo`. `kit` is for whoever scripts ceremonies, `pytest_plugin` gives it to tests as fixtures.
 """

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from coordinator.rehearsal.process import run
+from coordinator.rehearsal.process import CommandFailed, run
 from coordinator.rehearsal.stack import Stack
 from quorate.exits import Exit, Trouble
 
@@ -26,7 +26,9 @@ STEPS = (
     "set immediate",
 )
 _POLL_SECONDS = 0.1
-_CONNECT_SECONDS = 60.0
+_NEWS_SECONDS = 60.0
+_NOT_YET = (Exit.DONE, Exit.REFUSED, Exit.UNREACHABLE, Exit.WAITING)
+"""How a command ends as long as news, or the connection, haven't come."""
 
 
 class Teller(Protocol):
@@ -78,43 +80,60 @@ class Outcome:
     verified: bool = False
 
 
+class Silent:
+    """Shows nothing."""
+
+    def going(self, step: int, what: str, note: str = "") -> None:
+        """Says nothing."""
+
+    def done(self, step: int, what: str, note: str = "") -> None:
+        """Says nothing."""
+
+    def remark(self, text: str) -> None:
+        """Says nothing."""
+
+
 class Ceremony:
-    """One run of the plan on a stack."""
+    """One run of the plan on a stack: all of it, or step by step in the order of `STEPS`."""
 
     def __init__(self, stack: Stack, plan: Plan, teller: Teller) -> None:
         self._stack, self._plan, self._teller = stack, plan, teller
         self._outcome = Outcome()
         self._killed = 0
+        self._selected: set[str] = set()
 
     async def run(self) -> Outcome:
         """All steps, in order; CommandFailed or Trouble at the first that doesn't go through."""
-        people, teller = self._plan.people, self._teller
-        teller.going(1, STEPS[0])
-        await self._stack.start_coordinator_and_units()
-        await asyncio.gather(*(self._stack.enrol(name) for name in people))
-        await self._connected()
-        units = len(self._stack.unit_plans)
-        teller.done(1, STEPS[0], f"{units} units, all in imprint mode")
-
-        teller.going(2, STEPS[1])
-        await asyncio.gather(*(self._make_key(name) for name in people))
-        teller.done(2, STEPS[1], f"{', '.join(people)}: each by their own agent")
-
-        await self._charter()
+        await self.start()
+        await self.make_keys()
+        await self.accept_charter()
         await self._fault()
-        await self._administrators()
+        await self.add_administrators()
         await self._fault()
-        await self._thresholds()
+        await self.set_thresholds()
         await self._fault()
-        vps = await self._key_parts()
-        await self._load(vps)
+        vps = await self.make_parts()
+        await self.load(vps)
         await self._fault()
-        await self._commit()
-        await self._set_immediate()
-        await self._report()
-        return self._outcome
+        await self.commit()
+        await self.set_immediate()
+        return await self.report()
 
     # --- the steps ------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Step 1: unit host, coordinator, and an agent for each."""
+        self._teller.going(1, STEPS[0])
+        await self._stack.start()
+        units = len(self._stack.unit_plans)
+        self._teller.done(1, STEPS[0], f"{units} units, all in imprint mode")
+
+    async def make_keys(self) -> None:
+        """Step 2: a signature key each."""
+        people = self._plan.people
+        self._teller.going(2, STEPS[1])
+        await asyncio.gather(*(self._make_key(name) for name in people))
+        self._teller.done(2, STEPS[1], f"{', '.join(people)}: each by their own agent")
 
     async def _make_key(self, name: str) -> None:
         made = await self._stack.run(
@@ -122,7 +141,8 @@ class Ceremony:
         )
         self._stack.custodians[name].ski = made.data["ski"]
 
-    async def _charter(self) -> None:
+    async def accept_charter(self) -> None:
+        """Step 3: a charter proposed by the first, accepted by each."""
         plan, first = self._plan, self._plan.people[0]
         self._teller.going(3, STEPS[2])
         floor = str(plan.threshold)
@@ -134,15 +154,21 @@ class Ceremony:
         made = await self._stack.run(
             "charter", "new", "--units", str(self._stack.units_file), *options, person=first
         )
-        digest = made.data["digest"]
-        for place, name in enumerate(plan.people, start=1):
-            await self._until(name, ("charter", "show"), lambda data: data["digest"] == digest)
-            await self._stack.run("charter", "accept", "--same-words", person=name)
-            self._teller.going(3, STEPS[2], f"{place} of {len(plan.people)}")
-        for name in plan.people:
-            await self._until(name, ("charter", "show"), lambda data: data["in_force"])
-        note = f"{len(plan.people)} of {len(plan.people)}    (people would compare twelve words)"
-        self._teller.done(3, STEPS[2], note)
+        accepted: list[str] = []
+
+        async def accept(name: str) -> None:
+            await self._until(
+                name,
+                ("charter", "accept", "--same-words"),
+                lambda data: data["digest"] == made.data["digest"],
+            )
+            accepted.append(name)
+            self._teller.going(3, STEPS[2], f"{len(accepted)} of {len(plan.people)}")
+
+        await asyncio.gather(*(accept(name) for name in plan.people))
+        await self._until(first, ("charter", "show"), lambda data: data["in_force"])
+        count = f"{len(plan.people)} of {len(plan.people)}"
+        self._teller.done(3, STEPS[2], f"{count}    (people would compare twelve words by voice)")
 
     async def _until_known(self, person: str) -> None:
         """Waits until a person's agent knows everybody's keys."""
@@ -153,32 +179,35 @@ class Ceremony:
 
         await self._until(person, ("agent", "status"), all_there)
 
-    async def _administrators(self) -> None:
-        people, first = self._plan.people, self._plan.people[0]
+    async def add_administrators(self, people: Sequence[str] = ()) -> None:
+        """Step 4: everybody, or `people`, unsigned: the units are in imprint mode."""
+        people, first = people or self._plan.people, self._plan.people[0]
         self._teller.going(4, STEPS[3])
-        await self._stack.run("tke", "cryptounit-add", "--all", person=first)
+        await self._select(first)
         keys = [part for name in people for part in ("--key", name)]
-        done = await self._stack.run(
-            "tke", "cryptounit-admin-add", *keys, "--wait", person=first, password=True
-        )
+        done = await self._stack.run("tke", "cryptounit-admin-add", *keys, "--wait", person=first)
         numbers = [str(one) for one in done.data["requests"]]
-        note = f"requests {' '.join(numbers)}    no signature needed in imprint mode"
+        plural = "s" if len(numbers) > 1 else ""
+        note = f"request{plural} {' '.join(numbers)}    no signature needed in imprint mode"
         self._teller.done(4, STEPS[3], note)
 
-    async def _thresholds(self) -> None:
-        wanted = str(self._plan.threshold)
-        options = ["--signature", wanted, "--revocation", wanted]
+    async def set_thresholds(self) -> None:
+        """Step 5: which leaves imprint mode."""
+        plan, wanted = self._plan, str(self._plan.threshold)
         what = f"thresholds 0 → {wanted} and 0 → {wanted}"
-        signers = self._plan.people[: max(self._plan.threshold, 1 if self._plan.alone else 2)]
-        note = "imprint mode is left"
-        await self._command(5, what, ["cryptounit-thrhld-set", *options], signers, note=note)
+        signers = plan.people[: max(plan.threshold, 1 if plan.alone else 2)]
+        options = ["--signature", wanted, "--revocation", wanted]
+        command = ["cryptounit-thrhld-set", *options]
+        await self._command(5, what, what, command, signers, after="imprint mode is left")
 
-    async def _key_parts(self) -> list[str]:
+    async def make_parts(self) -> list[str]:
+        """Step 6: the key parts; gives their VPs."""
         plan = self._plan
         self._teller.going(6, STEPS[5])
         vps: list[str] = []
         for number, (name, value) in enumerate(zip(plan.givers, plan.parts, strict=True), start=1):
-            description = f"{name} part" if len(set(plan.givers)) > 1 else f"{name} part {number}"
+            several = plan.givers.count(name) > 1
+            description = f"{name} part {number}" if several else f"{name} part"
             how = ["--random"] if value is None else ["--value-fd", "0"]
             made = await self._stack.run(
                 "tke", "mk-add", *how, "--description", description, person=name, password=True,
@@ -193,29 +222,32 @@ class Ceremony:
         self._teller.done(6, STEPS[5], note)
         return vps
 
-    async def _load(self, vps: Sequence[str]) -> None:
-        first = self._plan.people[0]
+    async def load(self, vps: Sequence[str]) -> None:
+        """Step 7: the new register of each unit, from the parts."""
+        first, givers = self._plan.people[0], dict.fromkeys(self._plan.givers)
         await self._until(
-            first,
-            ("charter", "show"),
-            lambda data: set(vps) <= set(data["announced_parts"]),
+            first, ("charter", "show"), lambda data: set(vps) <= set(data["announced_parts"])
         )
-        parts = [part for vp in vps for part in ("--part", vp)]
-        signers = dict.fromkeys([first, *self._plan.givers])
-        note = f"parts: {', '.join(dict.fromkeys(self._plan.givers))}"
-        await self._command(7, STEPS[6], ["cryptounit-mk-load", *parts], list(signers), note=note)
+        command = ["cryptounit-mk-load", *(part for vp in vps for part in ("--part", vp))]
+        signers = list(dict.fromkeys([first, *givers]))
+        before = f"parts: {', '.join(givers)}    "
+        await self._command(7, STEPS[6], STEPS[6], command, signers, before=before)
 
-    async def _commit(self) -> None:
+    async def commit(self) -> None:
+        """Step 8: by the last ones of the list, so that others than before have a say."""
         signers = self._plan.people[-self._plan.threshold :]
-        await self._command(8, STEPS[7], ["cryptounit-mk-commit"], signers)
+        await self._command(8, STEPS[7], "committed", ["cryptounit-mk-commit"], signers)
 
-    async def _set_immediate(self) -> None:
+    async def set_immediate(self) -> None:
+        """Step 9."""
         signers = self._plan.people[-1:]
-        await self._command(9, STEPS[8], ["cryptounit-mk-setimm", "--yes"], signers)
+        await self._command(9, STEPS[8], STEPS[8], ["cryptounit-mk-setimm", "--yes"], signers)
 
-    async def _report(self) -> None:
-        maker = self._plan.people[0]
-        made = await self._stack.run("agent", "report", str(self._stack.directory), person=maker)
+    async def report(self) -> Outcome:
+        """The report, made by the first's agent and verified by a process of its own."""
+        made = await self._stack.run(
+            "agent", "report", str(self._stack.directory), person=self._plan.people[0]
+        )
         outcome = self._outcome
         outcome.report, outcome.charter = Path(made.data["report"]), Path(made.data["charter"])
         outcome.page = Path(made.data["page"])
@@ -234,6 +266,7 @@ class Ceremony:
                     "approvals": sorted(approvals),
                 }
             )
+        return outcome
 
     # --- how ------------------------------------------------------------------------------------
 
@@ -241,45 +274,52 @@ class Ceremony:
         self,
         step: int,
         what: str,
+        then: str,
         command: Sequence[str],
         signers: Sequence[str],
         *,
-        note: str = "",
+        before: str = "",
+        after: str = "",
     ) -> None:
         """The first signer files and gives what is wanted; each other approves; all wait."""
         filer, others = signers[0], signers[1:]
         self._teller.going(step, what)
-        await self._stack.run("tke", "cryptounit-add", "--all", person=filer)
-        unsigned = ["--unsigned"] if self._plan.interactive else []
+        await self._select(filer)
+        interactive = self._plan.interactive
+        unsigned = ["--unsigned"] if interactive else []
         filed = await self._stack.run(
             "tke", *command, *unsigned, "--purpose", "quorate demo", person=filer,
-            password=not unsigned,
+            password=not interactive,
         )  # fmt: skip
-        number = filed.data["request"]
-        if self._plan.interactive:
-            self._tell_what_to_type(number, signers)
+        data = filed.data
+        number = data["request"]
+        if interactive:
+            self._tell_what_to_type(number, data)
         else:
             for name in others:
-                self._teller.going(step, what, f"request {number}    waiting for {name}")
-                await self._approve(name, number, last=name == others[-1])
-        watched = await self._watch(filer, step, what, number)
-        signed = ", ".join(self._names(watched["approvals"]))
-        count = f"{len(watched['approvals'])} of {watched['needed']}: {signed}"
-        self._teller.done(step, what, f"request {number}    {count}    {note}".rstrip())
+                self._teller.going(step, what, self._progress(data))
+                data = await self._approve(name, number, last=name == others[-1])
+        if data["state"] != "executed":
+            data = await self._watch(filer, step, what, number)
+        count = f"{len(data['approvals'])} of {data['needed']}: {self._names(data['approvals'])}"
+        note = f"request {number}    {before}{count}"
+        self._teller.done(step, then, f"{note}    {after}".rstrip())
 
-    async def _approve(self, name: str, number: int, *, last: bool) -> None:
-        await self._until(
-            name,
-            ("agent", "pending"),
-            lambda data: number in [one["id"] for one in data["pending"]],
-        )
-        units_down = self._plan.faults and last and self._killed == 0
-        if units_down:
+    async def _select(self, person: str) -> None:
+        """Chooses all units as the targets of a person's commands, once."""
+        if person not in self._selected:
+            await self._stack.run("tke", "cryptounit-add", "--all", person=person)
+            self._selected.add(person)
+
+    async def _approve(self, name: str, number: int, *, last: bool) -> Any:
+        """Approves once the request has come to this person's agent; gives what it says then."""
+        if self._plan.faults and last and self._killed == 0:
             self._teller.remark(f"fault: agent of {name} killed before it approves, started again")
             await self._stack.custodians[name].agent.kill()
             await self._stack.custodians[name].agent.start()
-            await self._connected()
-        await self._stack.run("agent", "approve", str(number), person=name, password=True)
+        return await self._until(
+            name, ("agent", "approve", str(number)), lambda data: True, password=True
+        )
 
     async def _watch(self, person: str, step: int, what: str, number: int) -> dict[str, Any]:
         """Waits for the end, and says who is waited for meanwhile."""
@@ -290,40 +330,52 @@ class Ceremony:
             data: dict[str, Any] = watched.data
             if watched.code == 0:
                 return data
-            signed = ", ".join(self._names(data["signed_by"]))
-            count = f"{len(data['signed_by'])} of {data['needed']}"
-            waiting = " or ".join(data["waiting_for"])
-            note = f"request {number}    {count}{': ' + signed if signed else ''}"
-            self._teller.going(step, what, f"{note}    waiting for {waiting}" if waiting else note)
+            self._teller.going(step, what, self._progress(data))
 
-    def _names(self, skis: Sequence[str]) -> list[str]:
+    def _progress(self, data: dict[str, Any]) -> str:
+        """`request 6    1 of 2: bob    waiting for alice or carol`."""
+        signed = self._names(data["signed_by"])
+        note = f"request {data['request']}    {len(data['signed_by'])} of {data['needed']}"
+        note += f": {signed}" if signed else ""
+        waiting = " or ".join(data["waiting_for"])
+        return f"{note}    waiting for {waiting}" if waiting else note
+
+    def _names(self, skis: Sequence[str]) -> str:
         owners = {one.ski: name for name, one in self._stack.custodians.items()}
-        return [owners.get(ski, ski[:8]) for ski in skis]
+        return ", ".join(sorted(owners.get(ski, ski[:8]) for ski in skis))
 
-    def _tell_what_to_type(self, number: int, signers: Sequence[str]) -> None:
-        self._teller.remark(f"request {number} waits. In a terminal of your own, type:")
-        for name in signers:
-            custodian = self._stack.custodians[name]
-            self._teller.remark(
-                f"  quorate agent approve {number} --agent {custodian.directory} "
-                f"--password-file {custodian.password_file}"
-            )
+    def _tell_what_to_type(self, number: int, data: dict[str, Any]) -> None:
+        waits = " or ".join(data["waiting_for"])
+        self._teller.remark(f"request {number} waits for {waits}. In their terminals, type:")
+        self._teller.remark(f"  quorate agent show {number}")
+        self._teller.remark(f"  quorate agent approve {number}")
 
     async def _until(
-        self, person: str, command: tuple[str, ...], holds: Callable[[Any], bool]
-    ) -> None:
+        self,
+        person: str,
+        command: tuple[str, ...],
+        holds: Callable[[Any], bool],
+        *,
+        password: bool = False,
+    ) -> Any:
         """Runs a command until what it prints holds: news take a moment to come round."""
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            while True:
-                asked = await self._stack.run(*command, person=person, expect=range(16))
-                if asked.code == 0 and holds(asked.data):
-                    return
-                await asyncio.sleep(_POLL_SECONDS)
-
-    async def _connected(self) -> None:
-        """Waits until every agent has its coordinator."""
-        for name in self._plan.people:
-            await self._until(name, ("agent", "status"), lambda data: data["connected"])
+        tried = None
+        try:
+            async with asyncio.timeout(_NEWS_SECONDS):
+                while True:
+                    tried = await self._stack.run(
+                        *command, person=person, password=password, expect=range(16)
+                    )
+                    if tried.code == 0 and holds(tried.data):
+                        return tried.data
+                    if tried.code not in _NOT_YET:
+                        break
+                    await asyncio.sleep(_POLL_SECONDS)
+        except TimeoutError:
+            pass
+        if tried is None:
+            raise AssertionError("a command ends or is ended within its own time")
+        raise CommandFailed(command, tried)
 
     async def _fault(self) -> None:
         """With `--seed-faults`: ends one process as a power cut would, and starts it again."""
@@ -339,7 +391,8 @@ class Ceremony:
         self._teller.remark(f"fault: {victim.name} killed, started again")
         await victim.kill()
         await victim.start()
-        await self._connected()
+        for name in self._plan.people:
+            await self._until(name, ("agent", "status"), lambda data: data["connected"])
 
 
 def check_plan(people: int, threshold: int, parts: Sequence[str | None]) -> None:

@@ -9,6 +9,7 @@
 Everything goes by public commands, as any script could do it. All of it is practice.
 """
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -93,8 +94,7 @@ class Stack:
     async def start(self) -> None:
         """Makes everything and starts it: units in imprint mode, agents enrolled, no charter."""
         await self.start_coordinator_and_units()
-        for name in self.custodians:
-            await self.enrol(name)
+        await asyncio.gather(*(self.enrol(name) for name in self.custodians))
 
     async def start_coordinator_and_units(self) -> None:
         """Makes and starts the unit host and the coordinator."""
@@ -108,8 +108,7 @@ class Stack:
         self.units.arguments = ["unit", "serve", str(units), "--port", "0"]
         address = await self.units.start()
         self.units.arguments[-1] = address.rpartition(":")[2]
-        shown = (await run(["unit", "show", str(units)])).data
-        await run(["unit", "show", str(units), "--export", str(self.units_file)])
+        shown = (await run(["unit", "show", str(units), "--export", str(self.units_file)])).data
         host = f"{address}={shown['tls_certificate']}"
         self.coordinator.arguments = [
             "coordinator", "serve", str(coordinator), "--unit-host", host, "--port", "0",
@@ -153,7 +152,6 @@ class Stack:
 
     async def stop(self) -> None:
         """Ends everything, agents first."""
-        for custodian in self.custodians.values():
-            await custodian.agent.stop()
+        await asyncio.gather(*(one.agent.stop() for one in self.custodians.values()))
         await self.coordinator.stop()
         await self.units.stop()

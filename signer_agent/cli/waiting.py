@@ -77,10 +77,9 @@ async def until_counted(client: AgentClient, screen: Screen, given: Given, peopl
     async def counts(request: Request) -> bool:
         if request.ended:
             return True
-        open_ones = [one for one in request.progress if one.open]
-        signed = any(screen.keys[0].ski == it.ski for one in open_ones for it in one.approvals)
-        there = people.gave(request, screen.part_wanted)
-        return (signed or not given.signed_units) and (there or not given.sealed_units)
+        there = {it.ski for one in request.progress if one.open for it in one.approvals}
+        signed = not given.signed_units or screen.keys[0].ski in there
+        return signed and (not given.sealed_units or people.gave(request, screen.part_wanted))
 
     await _until(client, screen.request, counts)
 

@@ -1,6 +1,7 @@
 """What the daemon does for its person: between the desk, the link, the store and the key files."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -35,7 +36,7 @@ from protocol.session.messages import (
 from protocol.signing.labels import Label
 from protocol.signing.statements import sign_statement
 from protocol.violations import Violation
-from quorate import crash_points
+from quorate import crash_points, private_files, times
 from quorate.exits import Exit, Trouble
 from signer_agent.daemon.link import Link
 from signer_agent.desk.approve import any_wanted, approve, signature_wanted
@@ -65,13 +66,17 @@ from signer_agent.trust.evidence import (
     Reply,
     gather,
 )
-from signer_agent.trust.witness import first_sight, with_log
+from signer_agent.trust.witness import Fork, first_sight, with_log
 
 if TYPE_CHECKING:
     from signer_agent.daemon.script import Script
 
 T = TypeVar("T")
 _log = structlog.get_logger("agent")
+
+
+MAX_REQUESTS = 20_000
+"""What a coordinator can make an agent keep has a bound."""
 
 
 class Agent:
@@ -105,7 +110,10 @@ class Agent:
     async def on_news(self, feed: Feed) -> None:
         """Takes in one piece of news; durable when it returns."""
         match feed.news:
-            case RequestNews() as news:
+            case RequestNews(request=request) as news:
+                known = self.kept.requests
+                if request.id not in known and len(known) >= MAX_REQUESTS:
+                    raise Violation(f"more than {MAX_REQUESTS} requests")
                 self.kept.know_request(news)
             case CharterNews(charter=charter, acceptances=acceptances):
                 self.kept.set_book(self.kept.book.heard(charter, acceptances))
@@ -198,6 +206,23 @@ class Agent:
             self.kept.set_memory(memory, fetched)
             self.kept.set_witness(evidence.witness)
             self.kept.set_book(self.kept.book.judged(evidence.histories))
+        if evidence.witness.fork is not None:
+            self._keep_evidence(evidence.witness.fork)
+
+    def _keep_evidence(self, fork: Fork) -> None:
+        """Both checkpoints as a file: what people show to others when a log was forked."""
+        path = self.directory.fork
+        if path.exists():
+            return
+        content = {
+            "log": fork.log.hex(),
+            "seen": fork.seen.decode(errors="replace"),
+            "seen_at": times.for_scripts(fork.seen_at),
+            "found": fork.found.decode(errors="replace"),
+            "found_at": times.for_scripts(fork.found_at),
+        }
+        text = json.dumps(content, indent=2) + "\n"
+        private_files.write(path, text.encode(), untouched="the agent's store holds both too")
 
     async def drive(self, work: Gathering[T]) -> T:
         """Runs a piece of work, asking the coordinator what it demands."""
@@ -440,7 +465,11 @@ class Agent:
         if isinstance(signed, Objection):
             return signed
         sealed = await self._give(found, value) if value is not None else 0
-        return sealed if isinstance(sealed, Objection) else (signed, sealed)
+        if isinstance(sealed, Objection):
+            # What was signed is out, and can't be taken back: it is said first.
+            gone = f"signed for {signed} units, but your part wasn't given: " if signed else ""
+            return sealed.but(what=gone + sealed.what)
+        return signed, sealed
 
     async def _sign(self, found: Review, key: signature_files.UnlockedKey) -> int | Objection:
         seat = self.seat()

@@ -24,21 +24,19 @@ async def test_this_machines_clock_is_off(attack: Attack, minutes: int, side: st
     async with attack() as bob:
         news = bob.world.open(POINT)
         seen = await bob.sees(news)
-        ahead = minutes * MINUTE
-        bob.agent.now = lambda: Instant(bob.world.now - ahead)
-        bob.agent.link.ahead = ahead
+        bob.behind = minutes * MINUTE
+        await bob.reconnect()
         trouble = await bob.objects(seen)
         says(trouble, Exit.CLOCK, "CLOCKS_TOGETHER", f"5 min 0 s {side}", "set-ntp")
-        bob.agent.now = lambda: bob.world.now
-        bob.agent.link.ahead = 0
+        bob.behind = 0
+        await bob.reconnect()
         await bob.gives(seen)
 
 
 async def test_a_coordinator_with_another_clock_is_said_and_changes_nothing(attack: Attack):
     async with attack() as bob:
         bob.evil.ahead = 10 * MINUTE
-        await bob.evil.hang_up()
-        await bob.connected()
+        await bob.reconnect()
         status = await bob.client.ask(GetStatus(), Status)
         assert status.skew_forward == 10 * MINUTE
         screen = await bob.sees(bob.world.open(POINT))
@@ -53,8 +51,7 @@ async def test_a_coordinator_that_hides_the_units_can_not_set_the_time(attack: A
         seen = await bob.sees(news)
         bob.world.out_of_reach = {unit.id for unit in bob.world.units}
         bob.evil.ahead = -10 * MINUTE
-        await bob.evil.hang_up()
-        await bob.connected()
+        await bob.reconnect()
         says(await bob.objects(seen), Exit.CLOCK, "CLOCKS_TOGETHER")
 
 

@@ -22,9 +22,9 @@ RAISE = SetThresholds(signatures=3, revocations=2)
 POINT = SetControlPoint(point=55, on=True)
 
 
-def another_log(*entries: str) -> Log:
-    """What the same key signs for somebody else."""
-    log = Log()
+def another_log(*entries: str, title: str = "log") -> Log:
+    """What the same key signs for somebody else; with another title, another key."""
+    log = Log(title)
     for entry in entries:
         log.append(entry)
     return log
@@ -115,7 +115,7 @@ async def test_a_proof_that_proves_nothing(attack: Attack):
 async def test_a_log_with_another_key(attack: Attack):
     async with attack() as bob:
         seen = await bob.sees(bob.world.open(RAISE))
-        follows(bob, Log("mallory's log").consistency)
+        follows(bob, another_log("request 1", "more", title="mallory's log").consistency)
         trouble = await bob.objects(seen)
         says(trouble, Exit.ALARM, None, "broke the protocol", "nothing was signed")
         bob.evil.answer = bob.world.answer

@@ -14,6 +14,7 @@ from protocol.charter import Charter
 from protocol.displayable import AdministratorName
 from protocol.files.keyfile import write_identity, write_signature_key
 from protocol.files.keyfile_header import PartName
+from protocol.identifiers import Instant
 from protocol.secrets import Secret
 from protocol.session.messages import CharterNews, Feed, News, RequestNews
 from quorate import private_files
@@ -63,6 +64,8 @@ class Victim:
         """The position of the last news that the agent has taken in."""
         self.caught_up = 0
         """How many sessions have told it all there was."""
+        self.behind = 0
+        """How far this machine's clock is behind the world's, in milliseconds."""
         self._running = AsyncExitStack()
         self._changed = asyncio.Condition()
 
@@ -84,7 +87,7 @@ class Victim:
             settings,
             identity_file.load(self.directory.path),
             Kept.load(store, book),
-            now=lambda: self.world.now,
+            now=self.now,
             entropy=secrets.token_bytes,
         )
         agent.link = Link(
@@ -93,7 +96,7 @@ class Victim:
             agent.kept,
             token=lambda: None,
             enrolled=lambda: None,
-            now=lambda: self.world.now,
+            now=self.now,
             entropy=secrets.token_bytes,
             on_news=self._on_news,
             on_caught_up=self._on_caught_up,
@@ -116,6 +119,10 @@ class Victim:
         """Where it lives."""
         return self.evil.world
 
+    def now(self) -> Instant:
+        """This machine's clock."""
+        return Instant(self.world.now - self.behind)
+
     # --- what it hears ----------------------------------------------------------------------------
 
     async def hears(self, *news: News) -> None:
@@ -134,10 +141,17 @@ class Victim:
         had = self.caught_up
         await self.until(lambda: self.caught_up > had)
 
+    async def reconnect(self) -> None:
+        """The coordinator hangs up, and the agent comes again."""
+        await self.evil.hang_up()
+        await self.connected()
+
     async def _on_news(self, feed: Feed) -> None:
-        await self.agent.on_news(feed)
-        self.followed = feed.position
-        await self._notice()
+        try:
+            await self.agent.on_news(feed)
+        finally:
+            self.followed = feed.position
+            await self._notice()
 
     async def _on_caught_up(self) -> None:
         await self.agent.on_caught_up()

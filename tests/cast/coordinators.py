@@ -6,8 +6,10 @@ Its clock stands still unless a test moves it. The charter is in force from the 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 from aiohttp import web
@@ -41,6 +43,7 @@ from protocol.refusals import Refusal
 from protocol.report.evidence import OwnEntry
 from protocol.request import DEFAULT_VALIDITY, Request, RequestState
 from protocol.schema import from_bytes
+from protocol.secrets import Secret
 from protocol.session.messages import Approve, Publication, UnitApproval
 from protocol.signing.labels import Label
 from protocol.signing.statements import Signed, sign_statement
@@ -128,7 +131,6 @@ class CastCoordinator:
     pursuit: Pursuit
     api: Api
     clock: "Clock"
-    _drawn: list[int] = field(default_factory=list)
 
     @property
     def targets(self) -> tuple[UnitId, ...]:
@@ -220,8 +222,6 @@ class CastCoordinator:
         """An account that is there, as if a manager had made it."""
         hashed = None
         if password is not None:
-            from protocol.secrets import Secret
-
             hashed = self.api.hasher.hash(Secret(password.encode()))
         account = Account(AccountName(name), role, hashed, self.clock.now)
         await self.ledger.change(lambda change: account_store.add(change.connection, account))
@@ -281,6 +281,15 @@ class Clock:
         self.seconds += duration / 1000
 
 
+@cache
+def _empty_database() -> bytes:
+    """A migrated database: made once, because it takes a while."""
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "coordinator.db"
+        migrate(path)
+        return path.read_bytes()
+
+
 @asynccontextmanager
 async def coordinator(
     directory: Path, *, people: int = 3, units: int = 2, imprint: bool = False
@@ -291,7 +300,7 @@ async def coordinator(
         for unit in cast_units:
             unit.leave_imprint(custodians)
     path = directory / "coordinator.db"
-    await asyncio.to_thread(migrate, path)
+    path.write_bytes(_empty_database())
     database = await Database.open(path)
     clock, drawn = Clock(), 0
 

@@ -6,7 +6,8 @@ What an agent keeps on its disk is here too: a crash at any commit leaves all of
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from protocol.identifiers import VP, Duration, IdentityKey
+from protocol.identifiers import SECOND, VP, Duration, IdentityKey
+from protocol.refusals import Rule
 from protocol.request import Announcement
 from protocol.schema import Struct, from_bytes
 from protocol.session.handshake import AgentHello, Cursor, prove
@@ -208,22 +209,28 @@ class Link(Party):
             case CaughtUp():
                 pass
             case Done(ref=ref) | Refused(ref=ref):
-                publication = self.disk.outbox.get(ref)
-                if publication is None:
-                    return
-                disk = self.disk
-                if isinstance(message, Done):
-                    disk = self.acknowledged(publication, message)
-                else:
-                    self.refused.append(message)
-                outbox = {number: one for number, one in disk.outbox.items() if number != ref}
-                self.write(replace(disk, outbox=outbox))
+                if ref in self.disk.outbox:
+                    self._answered(ref, message)
             case States() | HistoryPage() | Consistency():
                 signal = self._questions.pop(message.ref, None)
                 if signal is not None:
                     signal.give(message)
             case _:
                 raise AssertionError(f"the coordinator doesn't say {type(message).__name__}")
+
+    def _answered(self, number: int, answer: Done | Refused) -> None:
+        """The coordinator has taken a publication, or refused it."""
+        publication, disk = self.disk.outbox[number], self.disk
+        if isinstance(answer, Done):
+            disk = self.acknowledged(publication, answer)
+        else:
+            self.refused.append(answer)
+            if answer.refusal.rule is Rule.CHARTER_DOES_NOT_FOLLOW:
+                # It overtook the proposal that it is about: the person says it again.
+                self.later(SECOND, lambda: self._send(Publish(ref=number, publication=publication)))
+                return
+        outbox = {other: one for other, one in disk.outbox.items() if other != number}
+        self.write(replace(disk, outbox=outbox))
 
     def _draw(self) -> int:
         self._drawn += 1
