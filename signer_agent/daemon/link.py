@@ -17,23 +17,17 @@ import structlog
 from protocol.charter import Coordinator
 from protocol.displayable import shown
 from protocol.identifiers import Instant, Nonce
-from protocol.schema import Struct, from_bytes, to_bytes
+from protocol.schema import Struct
 from protocol.session.handshake import (
-    AgentHello,
-    Cursor,
     Enrolment,
-    SignedCoordinatorHello,
-    Welcome,
-    prove,
 )
 from protocol.session.messages import (
     MAX_MESSAGE_BYTES,
-    CaughtUp,
-    CoordinatorMessage,
     Done,
     Feed,
     Publish,
     Refused,
+    close_reason,
 )
 from protocol.violations import Violation
 from quorate.crash_points import crash_point
@@ -41,6 +35,15 @@ from quorate.unavailable import Unavailable
 from signer_agent.directory import AgentSettings
 from signer_agent.kept import Kept, Sent
 from signer_agent.keys.identity_file import AgentIdentity
+from signer_agent.session import (
+    AgentSession,
+    AllHeard,
+    Answered,
+    Heard,
+    Self,
+    Send,
+    Standing,
+)
 from signer_agent.steps import SENT
 
 PATH = "/v1/agent"
@@ -48,8 +51,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 ANSWER_SECONDS = 30.0
 HANDSHAKE_SECONDS = 10.0
 _log = structlog.get_logger("agent.link")
-
-Answer = Any
 
 
 class Link:
@@ -77,9 +78,10 @@ class Link:
         self._now, self._entropy = now, entropy
         self._on_news, self._on_caught_up = on_news, on_caught_up
         self._socket: aiohttp.ClientWebSocketResponse | None = None
-        self._answers: dict[int, asyncio.Future[Answer]] = {}
-        self._ref = 0
-        self._epoch = b""
+        self._session: AgentSession | None = None
+        self._invited = False
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._pause = FIRST_PAUSE
         self.since = now()
         self.why = "it has just begun"
         self.ahead = 0
@@ -87,36 +89,34 @@ class Link:
     @property
     def connected(self) -> bool:
         """Whether a session stands."""
-        return self._socket is not None and not self._socket.closed
+        standing = self._session is not None and self._session.stands
+        return standing and self._socket is not None and not self._socket.closed
 
     async def run(self) -> None:
         """Keeps a session up, until cancelled."""
-        pause = FIRST_PAUSE
         async with aiohttp.ClientSession() as http:
             while True:
                 try:
                     await self._one_session(http)
-                    pause = FIRST_PAUSE
                 except (aiohttp.ClientError, OSError, TimeoutError) as error:
                     self._gone(f"{type(error).__name__}: {error}")
                 except Violation as violation:
                     self._gone(str(violation))
                     _log.error("session ended", why=str(violation))
                 jitter = 0.5 + self._entropy(1)[0] / 256
-                await asyncio.sleep(pause * jitter)
-                pause = min(pause * 2, LONGEST_PAUSE)
+                await asyncio.sleep(self._pause * jitter)
+                self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
-    async def ask(self, make: Callable[[int], Struct]) -> Answer:
+    async def ask(self, make: Callable[[int], Struct]) -> Any:
         """Sends a message with a ref of its own and waits for the answer; Unavailable if none."""
-        socket = self._socket
-        if socket is None or socket.closed:
+        session, socket = self._session, self._socket
+        if session is None or socket is None or not self.connected:
             raise Unavailable(f"{self._coordinator().url} is out of reach: {self.why}")
-        self._ref += 1
-        ref = self._ref
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        ref, question = session.ask(make)
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._answers[ref] = future
         try:
-            await socket.send_bytes(to_bytes(make(ref)))
+            await socket.send_bytes(question)
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await future
         except (ConnectionError, TimeoutError, aiohttp.ClientError):
@@ -153,45 +153,74 @@ class Link:
             heartbeat=20.0,
             timeout=aiohttp.ClientWSTimeout(ws_close=5.0),
         ) as socket:
-            async with asyncio.timeout(HANDSHAKE_SECONDS):
-                await self._handshake(socket)
-            self._socket = socket
-            self.since, self.why = self._now(), ""
-            resending = asyncio.create_task(self._send_again())
             try:
-                await self._listen(socket)
-            finally:
-                resending.cancel()
-                await asyncio.gather(resending, return_exceptions=True)
+                await self._converse(socket)
+            except Violation as violation:
+                # The other side is told why before the connection goes.
+                reason = close_reason(str(violation))
+                await socket.close(code=aiohttp.WSCloseCode.POLICY_VIOLATION, message=reason)
+                raise
 
-    async def _handshake(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _converse(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        """The session on one connection, to its end."""
+        session = self._new_session(_fingerprint(socket))
+        self._session, self._socket = session, socket
+        await socket.send_bytes(session.hello())
+        async with asyncio.timeout(HANDSHAKE_SECONDS):
+            while not session.stands:
+                await self._take(socket, session)
+        self.since, self.why, self._pause = self._now(), "", FIRST_PAUSE
+        resending = asyncio.create_task(self._send_again())
+        try:
+            while True:
+                await self._take(socket, session)
+        finally:
+            resending.cancel()
+            await asyncio.gather(resending, return_exceptions=True)
+
+    def _new_session(self, certificate: bytes) -> AgentSession:
         token = self._token()
         enrolment = None
         if token is not None:
             enrolment = Enrolment(token=token, person=self._settings.person)
+        self._invited = enrolment is not None
         witness = self._kept.witness
-        hello = AgentHello(
-            versions=(1,),
-            agent=self._identity.key,
-            coordinator=self._coordinator().identity,
-            certificate=_fingerprint(socket),
-            nonce=Nonce(self._entropy(32)),
+        return AgentSession(
+            Self(self._settings.person, self._identity.key, self._identity.sign),
+            self._coordinator().identity,
+            certificate=certificate,
             cursor=self._kept.cursor,
             checkpoint=None if witness is None else witness.note,
+            enrolment=enrolment,
+            nonce=Nonce(self._entropy(32)),
         )
-        await socket.send_bytes(to_bytes(hello))
-        answer = from_bytes(SignedCoordinatorHello, await _receive(socket))
-        proof = prove(hello, answer, enrolment=enrolment, sign=self._identity.sign)
-        self.ahead = answer.hello.time - self._now()
-        await socket.send_bytes(to_bytes(proof))
-        welcome = from_bytes(Welcome, await _receive(socket))
-        if welcome.person != self._settings.person:
-            raise Violation("the coordinator takes this agent for somebody else's")
-        if token is not None:
-            self._enrolled()
-        self._epoch = answer.hello.epoch
-        if self._kept.cursor is not None and self._kept.cursor.epoch != self._epoch:
-            self._kept.lost()
+
+    async def _take(self, socket: aiohttp.ClientWebSocketResponse, session: AgentSession) -> None:
+        """Acts on the next message."""
+        for event in session.receive(await _receive(socket)):
+            match event:
+                case Send(data=data):
+                    await socket.send_bytes(data)
+                case Standing(other_store=other_store, coordinator_time=time):
+                    self.ahead = time - self._now()
+                    if self._invited:
+                        self._enrolled()
+                    if other_store:
+                        self._kept.lost()
+                case Heard(feed=feed, cursor=cursor):
+                    try:
+                        await self._on_news(feed)
+                    except Violation as violation:
+                        # Somebody else's bad news must not keep the good ones from us.
+                        _log.error("news that can't be", why=str(violation))
+                    self._kept.set_cursor(cursor)
+                case AllHeard(cursor=cursor):
+                    self._kept.set_cursor(cursor)
+                    await self._on_caught_up()
+                case Answered(ref=ref, answer=answer):
+                    future = self._answers.get(ref)
+                    if future is not None and not future.done():
+                        future.set_result(answer)
 
     async def _send_again(self) -> None:
         for sent in [one for one in self._kept.sent.values() if not one.acknowledged]:
@@ -202,30 +231,8 @@ class Link:
             if isinstance(answer, Refused):
                 _log.warning("refused when sent again", rule=answer.refusal.rule.value)
 
-    async def _listen(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        while True:
-            received: CoordinatorMessage = from_bytes(
-                CoordinatorMessage,  # type: ignore[arg-type]
-                await _receive(socket),
-            )
-            match received:
-                case Feed(position=position):
-                    try:
-                        await self._on_news(received)
-                    except Violation as violation:
-                        # Somebody else's bad news must not keep the good ones from us.
-                        _log.error("news that can't be", why=str(violation))
-                    self._kept.set_cursor(Cursor(epoch=self._epoch, position=position))
-                case CaughtUp(position=position):
-                    self._kept.set_cursor(Cursor(epoch=self._epoch, position=position))
-                    await self._on_caught_up()
-                case _:
-                    future = self._answers.get(received.ref)
-                    if future is not None and not future.done():
-                        future.set_result(received)
-
     def _gone(self, why: str) -> None:
-        self._socket = None
+        self._socket = self._session = None
         self.since, self.why = self._now(), why
         for future in self._answers.values():
             if not future.done():
@@ -259,7 +266,10 @@ async def _receive(socket: aiohttp.ClientWebSocketResponse) -> bytes:
         aiohttp.WSMsgType.CLOSE,
         aiohttp.WSMsgType.CLOSING,
         aiohttp.WSMsgType.CLOSED,
-        aiohttp.WSMsgType.ERROR,
     ):
+        raise ConnectionResetError("the coordinator has gone")
+    if message.type is aiohttp.WSMsgType.ERROR:
+        if isinstance(message.data, aiohttp.WebSocketError):
+            raise Violation(f"not a message: {message.data}")
         raise ConnectionResetError("the coordinator has gone")
     raise Violation("messages are binary")
