@@ -1,5 +1,5 @@
-"""Benchmarks: `python -m bench`. Each row stands beside its limit or peer, measured in the same run.
+"""Benchmarks: `python -m bench`. Each row stands beside its limit or peer, from the same run.
 
-One file a row; `fleet` are a hundred agents in one process, `bare_server` is the limit of the first
-row. Nothing here is installed. Rows say what is measured; what is aimed at stands in `rows`.
+One file a row. For the first row `instance` and `fleet` bring a hundred agents before a coordinator
+in one process, and `bare_server` is its limit. Nothing here is installed.
 """

@@ -5,13 +5,14 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from bench import approvals, ceremony, execution, version
 from bench.rows import Row
 
-Measure = Callable[[Path, bool], Awaitable[Row]]
+Measure = Callable[[Path, bool], Coroutine[Any, Any, Row]]
 
 ROWS: dict[str, Measure] = {
     "approvals": approvals.measure,

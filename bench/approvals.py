@@ -21,7 +21,6 @@ from bench.fleet import Line, more_files, trusting
 from bench.instance import ADMINISTRATORS, Fleet, Pair
 from bench.rows import Row, middle
 from protocol.commands.bodies import SetThresholds
-from protocol.identifiers import UnitId
 from protocol.request import Request
 from protocol.session.messages import Approve, UnitApproval
 from tests.cast.people import approval
@@ -87,11 +86,12 @@ def _sign(fleet: Fleet, pair: Pair, place: int, request: Request) -> Signed:
     """The approval of one administrator of the pair."""
     number = pair.administrators[place]
     key = fleet.agents[number].who.key
-    approvals, raw = [], []
+    approvals: list[UnitApproval] = []
+    raw: list[tuple[bytes, bytes, bytes]] = []
     for one in request.progress:
         command = request.command(one.target)
         given = approval(key, command)
-        approvals.append(UnitApproval(unit=UnitId(one.unit), approval=given))
+        approvals.append(UnitApproval(unit=one.unit, approval=given))
         raw.append((key.public_key, given.signature, command.signing_bytes()))
     assert request.opening is not None
     publication = Approve(request=request.opening.digest, ski=key.ski, approvals=tuple(approvals))

@@ -39,7 +39,7 @@ from protocol.session.messages import (
 )
 from protocol.signing.labels import Label
 from protocol.signing.statements import sign_statement
-from quorate import clock, tls
+from quorate import clock
 from tests.cast.charters import accepts
 from tests.cast.commands import adds
 from tests.cast.people import INSTANCE, approval, custodian
@@ -80,9 +80,10 @@ class Fleet:
     async def __aenter__(self) -> Self:
         try:
             await self.stack.start_coordinator_and_units()
-            await self._connect()
-            await self._accept()
-            await self._initialise()
+            async with asyncio.timeout(_SECONDS):
+                await self._connect()
+                await self._accept()
+                await self._initialise()
         except BaseException:
             await self._stop()
             raise
@@ -121,7 +122,7 @@ class Fleet:
         place = CoordinatorDirectory(self.stack.directory / "coordinator")
         keys = place.keys()
         certificate = ssl.PEM_cert_to_DER_cert(place.tls_certificate.read_text())
-        named = [custodian(f"agent {number}") for number in range(self._count)]
+        named = [custodian(f"agent-{number}") for number in range(self._count)]
         drawn = tokens(self._count)
         expires = Instant(clock.now() + HOUR)
         database = await Database.open(place.database)

@@ -78,4 +78,5 @@ def _said(error: msgspec.ValidationError) -> str:
 
 
 def _name(kind: Any) -> str:
-    return getattr(kind, "__name__", str(kind))
+    """A structure's name; a union of them has none, and many members."""
+    return getattr(kind, "__name__", "structure")

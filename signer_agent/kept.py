@@ -12,10 +12,18 @@ from protocol.schema import Struct
 from protocol.session.handshake import Cursor
 from protocol.session.messages import AgentNews, KeyNews, PartNews, Publication, RequestNews
 from protocol.signing.statements import Signed
+from protocol.violations import Violation
 from signer_agent.store import AgentStore
 from signer_agent.trust.charters import CharterBook, Known
 from signer_agent.trust.memory import GivenSignature, Memory, Seen
 from signer_agent.trust.witness import Witness
+
+MAX_REQUESTS = 20_000
+MAX_OFFERS = 4_096
+"""Bounds on what a coordinator can make an agent keep: requests; keys, parts, agents, of each.
+
+Where there are more, the oldest go: so a flood of what isn't true keeps nothing true out for long.
+"""
 
 
 class _Charter(Struct):
@@ -165,6 +173,8 @@ class Kept:
     def know_request(self, news: RequestNews) -> None:
         """A request as it is now; what was sent for it is forgotten once it has ended."""
         with self.store.step():
+            if news.request.id not in self.requests and len(self.requests) >= MAX_REQUESTS:
+                self._forget_request()
             self.store.put("request", f"{news.request.id:012}", news)
             opening = news.request.opening
             if news.request.ended and opening is not None:
@@ -176,17 +186,28 @@ class Kept:
 
     def know_key(self, news: KeyNews) -> None:
         """A key that somebody offered; verified."""
+        if news.key.ski not in self.keys and len(self.keys) >= MAX_OFFERS:
+            oldest = next(iter(self.keys))
+            self.store.drop("key", oldest.hex())
+            del self.keys[oldest]
         self.store.put("key", news.key.ski.hex(), news)
         self.keys[news.key.ski] = news.key
 
     def know_part(self, news: PartNews) -> None:
         """A part that somebody announced or withdrew; verified."""
         announcement = self._know_part(news)
-        name = f"{announcement.custodian.hex()} {announcement.vp.hex()}"
-        self.store.put("part", name, news)
+        if len(self.parts) > MAX_OFFERS:
+            oldest = next(iter(self.parts))
+            self.store.drop("part", _part_name(oldest))
+            del self.parts[oldest]
+        self.store.put("part", _part_name((announcement.custodian, announcement.vp)), news)
 
     def know_agent(self, news: AgentNews) -> None:
         """An agent that was enrolled; the coordinator's word."""
+        if news.agent not in self.agents and len(self.agents) >= MAX_OFFERS:
+            oldest = next(iter(self.agents))
+            self.store.drop("agent", oldest.hex())
+            del self.agents[oldest]
         self.store.put("agent", news.agent.hex(), news)
         self.agents[news.agent] = news
 
@@ -216,10 +237,24 @@ class Kept:
                 self.sent[number] = one.but(acknowledged=False)
                 self.store.put("sent", f"{number:012}", self.sent[number])
 
+    def _forget_request(self) -> None:
+        """Forgets the oldest request that has ended; Violation where all are open."""
+        ended = (number for number, one in self.requests.items() if one.request.ended)
+        number = min(ended, default=None)
+        if number is None:
+            raise Violation(f"more than {MAX_REQUESTS} open requests")
+        self.store.drop("request", f"{number:012}")
+        del self.requests[number]
+
     def _know_part(self, news: PartNews) -> Announcement:
         announcement = open_announcement(news.announcement)
         self.parts[(announcement.custodian, announcement.vp)] = announcement
         return announcement
+
+
+def _part_name(part: tuple[bytes, bytes]) -> str:
+    custodian, vp = part
+    return f"{custodian.hex()} {vp.hex()}"
 
 
 def entries_of(identity: IdentityKey, entries: tuple[Signed, ...], at: Instant) -> _Entries:

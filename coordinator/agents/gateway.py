@@ -50,6 +50,7 @@ from protocol.session.messages import (
     WantHistory,
     WantLog,
     WantStates,
+    close_reason,
 )
 from protocol.violations import Violation
 from quorate.exits import Trouble
@@ -79,6 +80,8 @@ class Gateway:
         self._certificate = certificate
         self._epoch = epoch
         self._sessions: set[web.WebSocketResponse] = set()
+        self._proven: dict[web.WebSocketResponse, Publisher] = {}
+        self._closing: set[asyncio.Task[bool]] = set()
 
     def routes(self) -> list[web.RouteDef]:
         """What the server has to route here."""
@@ -86,8 +89,11 @@ class Gateway:
 
     async def close(self) -> None:
         """Tells every agent that we go away."""
-        for socket in list(self._sessions):
-            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the coordinator stops")
+        going = (
+            socket.close(code=WSCloseCode.GOING_AWAY, message=b"the coordinator stops")
+            for socket in list(self._sessions)
+        )
+        await asyncio.gather(*going, return_exceptions=True)
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """One connection, from its first byte to its last."""
@@ -102,23 +108,26 @@ class Gateway:
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS):
                 session = await self._handshake(socket)
+            self._proven[socket] = session.publisher
+            self._hang_up_on_old(session.publisher, socket)
             await self._talk(socket, session)
         except TimeoutError:
             await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"handshake too slow")
         except Violation as violation:
             _log.warning("session closed", why=str(violation))
-            reason = str(violation).encode()[:120]
+            reason = close_reason(violation)
             await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=reason)
         except ConnectionError:
             pass
         finally:
             self._sessions.discard(socket)
+            self._proven.pop(socket, None)
         return socket
 
     async def _handshake(self, socket: web.WebSocketResponse) -> Session:
         keys = self._ledger.keys
         hello = from_bytes(AgentHello, await _receive(socket))
-        epoch = await self._epoch_for(hello.cursor)
+        epoch = self._epoch
         answer = answer_hello(
             hello,
             keys.identity,
@@ -132,11 +141,27 @@ class Gateway:
         proof = from_bytes(AgentProof, await _receive(socket))
         check_proof(hello, answer, proof)
         person = await self._admit(hello, proof)
+        await self._know_the_end(hello.cursor)
         await socket.send_bytes(to_bytes(Welcome(person=person)))
         cursor = hello.cursor
         if cursor is not None and cursor.epoch != epoch:
             cursor = None
         return Session(publisher=Publisher(person=person, agent=hello.agent), cursor=cursor)
+
+    def _hang_up_on_old(self, publisher: Publisher, own: web.WebSocketResponse) -> None:
+        """One session a person: the newest. So nobody can take all sessions for themselves.
+
+        And an agent whose place another has taken (a stolen laptop's) has none any more. Without
+        waiting: it may take its time over the goodbye.
+        """
+        for socket, other in list(self._proven.items()):
+            if other.person == publisher.person and socket is not own:
+                reason = close_reason("this person's agent has begun another session")
+                closing = asyncio.create_task(
+                    socket.close(code=WSCloseCode.POLICY_VIOLATION, message=reason)
+                )
+                self._closing.add(closing)
+                closing.add_done_callback(self._closing.discard)
 
     async def _admit(self, hello: AgentHello, proof: AgentProof) -> PersonName:
         async def admit(change: Change) -> PersonName:
@@ -160,18 +185,20 @@ class Gateway:
 
         return await self._ledger.change(admit)
 
-    async def _epoch_for(self, cursor: Cursor | None) -> bytes:
-        """The store's epoch; a new one when an agent has followed the feed beyond its end.
+    async def _know_the_end(self, cursor: Cursor | None) -> None:
+        """A store that ends before what an agent has followed is another one than it knew.
 
-        For then the store is another one than that agent knew, whatever its epoch says.
+        Whatever its epoch says. So it gets a new epoch, and the agent comes again. Only for an
+        agent that has proven itself: a stranger may not make everybody read everything anew.
         """
-        if cursor is not None and cursor.epoch == self._epoch:
-            end = await self._ledger.database.read(
-                lambda connection: feed.end(connection, self._ledger.instance)
-            )
-            if cursor.position > end:
-                self._epoch = await self._ledger.new_epoch()
-        return self._epoch
+        if cursor is None or cursor.epoch != self._epoch:
+            return
+        end = await self._ledger.database.read(
+            lambda connection: feed.end(connection, self._ledger.instance)
+        )
+        if cursor.position > end:
+            self._epoch = await self._ledger.new_epoch()
+            raise Violation("this store ends before what you have followed; connect again")
 
     async def _talk(self, socket: web.WebSocketResponse, session: Session) -> None:
         listener = self._ledger.hub.join()
@@ -179,10 +206,7 @@ class Gateway:
         questions: set[asyncio.Task[None]] = set()
         try:
             while True:
-                message = await socket.receive()
-                if message.type is not WSMsgType.BINARY:
-                    break
-                asked: AgentMessage = from_bytes(AgentMessage, message.data)  # type: ignore[arg-type]
+                asked: AgentMessage = from_bytes(AgentMessage, await _receive(socket))  # type: ignore[arg-type]
                 if len(questions) >= MAX_QUESTIONS:
                     raise Violation(f"more than {MAX_QUESTIONS} unanswered messages")
                 question = asyncio.create_task(self._answer(socket, session, asked))
@@ -248,11 +272,11 @@ class Gateway:
         except Violation as violation:
             _log.warning("session closed", person=session.publisher.person, why=str(violation))
             with contextlib.suppress(ConnectionError):
-                reason = str(violation).encode()[:120]
+                reason = close_reason(violation)
                 await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=reason)
         except (Unavailable, Trouble) as error:
             with contextlib.suppress(ConnectionError):
-                reason = str(error).encode()[:120]
+                reason = close_reason(error)
                 await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=reason)
         except ConnectionError:
             pass
@@ -275,6 +299,8 @@ async def _receive(socket: web.WebSocketResponse) -> bytes:
         return bytes(message.data)
     if message.type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED):
         raise ConnectionResetError("the agent has gone")
+    if message.type is WSMsgType.ERROR:  # too big, or no WebSocket frame: closed already
+        raise Violation(f"not a message: {message.data}")
     raise Violation("messages are binary")
 
 

@@ -45,7 +45,7 @@ class Facts:
         if request.opening is None:
             return self.in_force
         wanted = request.opening.charter
-        return next((one.charter for one in self.known if one.charter.digest == wanted), None)
+        return next((one.charter for one in self.known if one.digest == wanted), None)
 
 
 async def facts(

@@ -50,7 +50,7 @@ async def charter(api: "Api", _: Call) -> Answer:
         facts = await api.facts(connection)
         versions = []
         for known in facts.known:
-            accepted = await people.accepted(connection, known.charter.digest)
+            accepted = await people.accepted(connection, known.digest)
             versions.append(charter_version(known, [person for person, _ in accepted]))
         newest = facts.in_force
         return Charters(

@@ -86,7 +86,7 @@ def charter_version(known: KnownCharter, accepted_by: Iterable[str]) -> CharterV
     charter = known.charter
     return CharterVersion(
         number=charter.number,
-        digest=charter.digest.hex(),
+        digest=known.digest.hex(),
         in_force=known.in_force,
         accepted_by=tuple(accepted_by),
         people=tuple(person.name for person in charter.people),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from coordinator.api.dispatch import Api
 
-Id16 = Annotated[str, msgspec.Meta(min_length=16, max_length=16, pattern="^[0-9a-f]{16}$")]
+Id16 = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{16}\Z")]
 PARAMETERS: Mapping[str, Any] = {
     "id": Annotated[int, msgspec.Meta(ge=1, lt=1 << 53)],
     "name": AccountName,
@@ -108,9 +108,22 @@ def body_of(route: Route, data: bytes) -> Json | None:
             raise msgspec.ValidationError("this takes no body")
         return None
     try:
-        return msgspec.json.decode(data, type=route.body)
+        return msgspec.convert(_whole(msgspec.json.decode(data)), route.body)
     except (UnicodeDecodeError, RecursionError):
         raise msgspec.DecodeError("not JSON") from None
+
+
+def _whole(plain: Any) -> Any:
+    """JSON has one kind of number: 27.0 is a whole one too."""
+    match plain:
+        case float() if plain.is_integer():
+            return int(plain)
+        case dict():
+            return {name: _whole(value) for name, value in plain.items()}
+        case list():
+            return [_whole(value) for value in plain]
+        case _:
+            return plain
 
 
 def _lexed(text: str, kind: Any) -> object:

@@ -294,5 +294,7 @@ async def invite(
     )
     text = write_invitation(invitation)
     console.say(text)
-    console.progress(f"Next, on the machine of {person}: quorate agent init DIR --invitation -")
+    console.progress(
+        f"Next, on the machine of {person}: quorate agent init DIR --invitation-file -"
+    )
     console.object({"invitation": text, "person": person, "expires": expires})

@@ -94,8 +94,10 @@ async def login(
     )
     profile.keep_token(session.name, Secret(begun.token.encode()))
     view = begun.session
+    # A session ends within hours: its day needn't be said.
+    until = _until(view).split(" ", 3)[3]
     console.say(
-        f"✓ logged in: {view.account}, {view.role} of {view.instance}, until {_until(view)}. "
+        f"✓ logged in: {view.account}, {view.role} of {view.instance}, until {until}. "
         f"{_MAY[view.role.value]}"
     )
     if view.fresh:

@@ -186,7 +186,8 @@ def still_live(view: RequestView, live: Live, now: Instant) -> Iterator[str]:
     text = f"  Signed copies can still run until {until}"
     if live.could_add:
         owners = one_of([f"{name}'s" for name in live.could_add])
-        text += f" if {owners} is added,"
+        yield f"{text} if {owners} is added,"
+        text = " "
     yield f"{text} or until the unit runs something else."
     if len(live.units) < len(view.progress):
         yield f"  That is so on {len(live.units)} of {len(view.progress)} units."
@@ -273,6 +274,8 @@ def _unit(one: OnUnit, view: RequestView, units: Units) -> Iterator[str]:
         yield f"    expected  {refusal.expected}      found  {refusal.found}"
     elif one.outcome is Outcome.SUPERSEDED:
         yield _row("Unit", f"{units.name(one.unit)} has moved on: the signatures for it are dead")
+    elif one.outcome is Outcome.GIVEN_UP:
+        yield _row("Unit", f"{units.name(one.unit)} was given up")
     elif one.outcome is Outcome.OPEN and view.state is RequestState.PARTLY_EXECUTED:
         yield _row("Unit", f"{units.name(one.unit)} hasn't answered yet")
 

@@ -1,8 +1,10 @@
 """The one way in which anything changes: stored, logged and put into the feed in one transaction.
 
 async with_change(change) ->
-    begin; result = change(Change); save requests; append to the log; tell; commit
+    begin; result = change(Change), which saves; append to the log; tell; commit
     then: push the news, wake the pursuit
+
+Changes that are committed together are logged and told together, in their order.
 """
 
 from collections.abc import Awaitable, Callable
@@ -41,6 +43,27 @@ class OwnKeys:
 
 
 @dataclass
+class Gathered:
+    """What the changes of one transaction log and tell, until it is written down.
+
+    Of each subject only the newest news are written: nobody could have seen the others.
+    """
+
+    connection: AsyncConnection
+    instance: InstanceName
+    entries: list[SaltedEntry] = field(default_factory=list)
+    news: dict[str, News] = field(default_factory=dict)
+    items: list[feed.Item] = field(default_factory=list)
+
+    async def write_down(self) -> None:
+        """Writes what was gathered so far."""
+        entries, news = self.entries, self.news
+        self.entries, self.news = [], {}
+        await record.append(self.connection, entries)
+        self.items += await feed.tell(self.connection, self.instance, news)
+
+
+@dataclass
 class Change:
     """What one transaction is about to change."""
 
@@ -48,18 +71,24 @@ class Change:
     instance: InstanceName
     at: Instant
     salt: Callable[[], Salt]
-    items: list[feed.Item] = field(default_factory=list)
-    entries: list[SaltedEntry] = field(default_factory=list)
+    gathered: Gathered
 
     def log(self, kind: EntryKind, body: Struct | bytes) -> None:
         """Appends to the log what has happened."""
         data = body if isinstance(body, bytes) else to_bytes(body)
         entry = Entry(instance=self.instance, at=self.at, kind=kind, body=data)
-        self.entries.append(SaltedEntry(salt=self.salt(), entry=entry))
+        self.gathered.entries.append(SaltedEntry(salt=self.salt(), entry=entry))
 
     async def tell(self, news: News) -> None:
-        """Puts news into the feed."""
-        self.items.append(await feed.tell(self.connection, self.instance, news))
+        """Puts news at the end of the feed."""
+        subject = feed.subject_of(news)
+        self.gathered.news.pop(subject, None)
+        self.gathered.news[subject] = news
+
+    async def told(self, subjects: str) -> int:
+        """How many subjects of the feed begin so."""
+        await self.gathered.write_down()
+        return await feed.count(self.connection, self.instance, subjects)
 
     async def add(self, request: Request, idempotency: str | None) -> None:
         """A new request."""
@@ -92,21 +121,17 @@ class Change:
         """The version that a request was opened under; before that, the newest in force."""
         if request.opening is None:
             return await self.in_force()
-        for known in await people.all_charters(self.connection, self.instance):
-            if known.charter.digest == request.opening.charter:
-                return known.charter
-        return None
+        return await people.charter(self.connection, request.opening.charter)
 
     async def in_force(self) -> Charter | None:
         """The newest version in force."""
-        known = await people.all_charters(self.connection, self.instance)
-        standing = [one.charter for one in known if one.in_force]
-        return standing[-1] if standing else None
+        newest = await people.newest_in_force(self.connection, self.instance)
+        return None if newest is None else newest.charter
 
     async def chain_to(self, charter: Digest) -> Chain | None:
         """The versions from the first up to this one; None when one of them isn't known."""
         known = await people.all_charters(self.connection, self.instance)
-        by_digest = {one.charter.digest: one.charter for one in known}
+        by_digest = {one.digest: one.charter for one in known}
         versions: list[Charter] = []
         wanted: Digest | None = charter
         while wanted is not None:
@@ -139,26 +164,41 @@ class Ledger:
         self.rolled_back = False
         """Whether an agent has seen more of the log than it holds: nothing runs then."""
         self.wake: Callable[[], None] = lambda: None
+        self._gathered: Gathered | None = None
+        database.at_the_end = self._write_down
 
     async def change(self, work: Callable[[Change], Awaitable[T]]) -> T:
         """Runs `work` and stores, logs and tells what it changed; then pushes the news."""
 
-        async def in_transaction(connection: AsyncConnection) -> tuple[T, list[feed.Item]]:
+        async def in_transaction(connection: AsyncConnection) -> T:
             change = Change(
                 connection=connection,
                 instance=self.instance,
                 at=self.now(),
                 salt=lambda: Salt(self.entropy(32)),
+                gathered=self._gathering(connection),
             )
-            result = await work(change)
-            await record.append(connection, change.entries)
-            return result, change.items
+            return await work(change)
 
-        result, items = await self.database.write(in_transaction)
+        return await self.database.write(in_transaction)
+
+    def _gathering(self, connection: AsyncConnection) -> Gathered:
+        """What this transaction has gathered. Every transaction has a connection of its own."""
+        if self._gathered is None or self._gathered.connection is not connection:
+            self._gathered = Gathered(connection, self.instance)
+        return self._gathered
+
+    async def _write_down(self, connection: AsyncConnection) -> Callable[[], None]:
+        """The last step of a transaction; what it gives is called once all of it is durable."""
+        gathered = self._gathering(connection)
+        self._gathered = None
+        await gathered.write_down()
+        return lambda: self._push(gathered.items)
+
+    def _push(self, items: list[feed.Item]) -> None:
         if items:
             self.hub.tell(items)
             self.wake()
-        return result
 
     async def epoch(self) -> bytes:
         """Names this store's life: agents' cursors are good for one epoch only."""
@@ -180,6 +220,7 @@ class Ledger:
 
     async def checkpoint(self, connection: AsyncConnection) -> tuple[bytes, int, Digest]:
         """Signs and keeps a checkpoint of the log as it is in this transaction."""
+        await self._gathering(connection).write_down()
         grown = await record.frontier(connection)
         checkpoint = Checkpoint(origin=log_origin(self.keys.log), size=grown.size, root=grown.root)
         note = sign_checkpoint(checkpoint, public_key=self.keys.log, sign=self.keys.sign_log)

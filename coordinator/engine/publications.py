@@ -150,8 +150,8 @@ async def _on_request(
 
 async def _told(change: Change, news: News, subjects: str) -> Taken | Refusal:
     """Tells of a key or part; QUEUE_FULL where one agent would have too many of them."""
-    there = await feed.count(change.connection, change.instance, subjects)
-    known = await feed.count(change.connection, change.instance, feed.subject_of(news))
+    there = await change.told(subjects)
+    known = await change.told(feed.subject_of(news))
     if there >= MAX_OFFERS and not known:
         return refuse(Rule.QUEUE_FULL, expected=f"at most {MAX_OFFERS} of one agent", found=there)
     await change.tell(news)

@@ -337,7 +337,7 @@ class Ceremony:
         signed = self._names(data["signed_by"])
         note = f"request {data['request']}    {len(data['signed_by'])} of {data['needed']}"
         note += f": {signed}" if signed else ""
-        waiting = " or ".join(data["waiting_for"])
+        waiting = one_of(data["waiting_for"])
         return f"{note}    waiting for {waiting}" if waiting else note
 
     def _names(self, skis: Sequence[str]) -> str:
@@ -345,8 +345,10 @@ class Ceremony:
         return ", ".join(sorted(owners.get(ski, ski[:8]) for ski in skis))
 
     def _tell_what_to_type(self, number: int, data: dict[str, Any]) -> None:
-        waits = " or ".join(data["waiting_for"])
-        self._teller.remark(f"request {number} waits for {waits}. In their terminals, type:")
+        signers = f"{data['needed']} of {one_of(data['waiting_for'])}"
+        parts = " and ".join(data["parts_from"])
+        wanted = f"the parts of {parts}, and {signers} to sign" if parts else f"{signers} to sign"
+        self._teller.remark(f"request {number} waits for {wanted}. In their terminals:")
         self._teller.remark(f"  quorate agent show {number}")
         self._teller.remark(f"  quorate agent approve {number}")
 
@@ -393,6 +395,11 @@ class Ceremony:
         await victim.start()
         for name in self._plan.people:
             await self._until(name, ("agent", "status"), lambda data: data["connected"])
+
+
+def one_of(names: Sequence[str]) -> str:
+    """`alice, bob or carol`."""
+    return " or ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
 
 
 def check_plan(people: int, threshold: int, parts: Sequence[str | None]) -> None:

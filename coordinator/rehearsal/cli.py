@@ -1,16 +1,24 @@
 """`quorate demo`: a whole key ceremony on this machine, for real, by public commands."""
 
+import os
+import shutil
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from protocol.identifiers import grouped
 from quorate.commands import Command, pass_console
 from quorate.console import Console
 from quorate.exits import Exit, Json, Trouble
+
+if TYPE_CHECKING:
+    from coordinator.rehearsal.ceremony import Outcome, Plan
+    from coordinator.rehearsal.stack import Stack
 
 _MORE_UNITS = (
     "operational:[eu-de].[AZ3-CS1].[00].[03]",
@@ -18,27 +26,46 @@ _MORE_UNITS = (
     "failover:[eu-gb].[AZ3-CS1].[01].[04]",
     "operational:[eu-de].[AZ1-CS2].[00].[05]",
 )
+_WHAT = 29
+_BEFORE_APPROVALS = 4
+"""The step after which people have to approve."""
 _HEX = frozenset("0123456789abcdefABCDEF")
 
 
 class _Steps:
     """The steps on stderr: each line is redrawn until it is done."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console, stack: "Stack", *, interactive: bool) -> None:
+        self._console, self._stack = console, stack
+        self._interactive = interactive
         self._last = ""
 
     def going(self, step: int, what: str, note: str = "") -> None:
-        line = f"{step:>2}  … {what:<26}  {note}".rstrip()
+        line = f"{step:>2}  … {what:<{_WHAT}}  {note}".rstrip()
         if line != self._last:
             self._console.redraw(line)
             self._last = line
 
     def done(self, step: int, what: str, note: str = "") -> None:
-        self._console.redone(f"{step:>2}  ✓ {what:<26}  {note}".rstrip())
+        self._console.redone(f"{step:>2}  ✓ {what:<{_WHAT}}  {note}".rstrip())
+        if self._interactive and step == _BEFORE_APPROVALS:
+            for line in _terminals(self._stack):
+                self._console.progress(line)
 
     def remark(self, text: str) -> None:
         self._console.progress(f"    {text}")
+
+
+def _terminals(stack: "Stack") -> Iterator[str]:
+    """How each custodian gets a terminal of their own."""
+    yield ""
+    yield "Now you are the custodians. Open a terminal for each, and type there first:"
+    if shutil.which("quorate") is None:
+        yield f"          export PATH={Path(sys.executable).parent}:$PATH"
+    for name, one in stack.custodians.items():
+        yield f"  {name:<8}export QUORATE_AGENT_DIRECTORY={one.directory}"
+    yield "What waits is shown by: quorate agent pending      The password of each is their name."
+    yield ""
 
 
 @click.command(cls=Command)
@@ -76,6 +103,7 @@ async def demo(
     practice: its keys can't be used for real.
     """
     from coordinator.rehearsal.ceremony import Ceremony, Plan, check_plan
+    from coordinator.rehearsal.process import CommandFailed
     from coordinator.rehearsal.stack import NAMES, UNITS, Stack
 
     values: tuple[str | None, ...] = tuple(_checked(parts)) or (None, None)
@@ -96,36 +124,60 @@ async def demo(
             next="name a directory that is empty or missing",
         )
     began = time.monotonic()
+    if console.json:
+        console.practice = True
+    people = f"{agents} custodian{'s' if agents > 1 else ''}"
     console.progress(
         f"PRACTICE. A whole key ceremony on this machine: {units} crypto units, 1 coordinator, "
-        f"{agents} custodian{'s' if agents > 1 else ''}.\nEach custodian is a process and a "
-        f"directory of its own; all talk over TLS. Files: {directory}\n"
+        f"{people}. Each\ncustodian is a process and a directory of its own; all talk over TLS. "
+        f"Files: {directory}\n"
     )
     if parts:
         console.progress("! Key parts from the command line are known to others: for tests only.")
     if plan.alone:
         console.progress("! The charter says that one person may be alone; the report says it too.")
-    stack = Stack(directory, people=plan.people, units=(*UNITS, *_MORE_UNITS)[:units])
-    async with stack:
-        outcome = await Ceremony(stack, plan, _Steps(console)).run()
-        elapsed = round(time.monotonic() - began, 2)
-        _say(console, outcome, plan, directory, elapsed)
-        result: dict[str, Json] = {
-            "instance": stack.instance,
-            "units": outcome.summary.get("units", []),
-            "requests": list(outcome.requests),
-            "report": str(outcome.report),
-            "charter": str(outcome.charter),
-            "report_verified": outcome.verified,
-            "elapsed_s": elapsed,
-            "directory": str(directory),
-        }
-        if stay:
-            await _stay(console, stack, result)
-        else:
-            console.object(result)
+    stack = Stack(
+        directory,
+        people=plan.people,
+        units=(*UNITS, *_MORE_UNITS)[:units],
+        password=(lambda name: name) if interactive else None,
+    )
+    try:
+        async with stack:
+            outcome = await Ceremony(
+                stack, plan, _Steps(console, stack, interactive=interactive)
+            ).run()
+            elapsed = round(time.monotonic() - began, 2)
+            if outcome.verified:
+                _say(console, outcome, plan, directory, elapsed)
+                _keep(console, directory, kept=keep is not None, stay=stay)
+            result: dict[str, Json] = {
+                "instance": stack.instance,
+                "units": outcome.summary.get("units", []),
+                "requests": list(outcome.requests),
+                "report": str(outcome.report),
+                "charter": str(outcome.charter),
+                "report_verified": outcome.verified,
+                "elapsed_s": elapsed,
+                "directory": str(directory),
+            }
+            if stay and outcome.verified:
+                await _stay(console, stack, result)
+            elif outcome.verified:
+                console.object(result)
+    except CommandFailed as failed:
+        raise Trouble(
+            Exit.FAILED,
+            f"the ceremony stopped: {failed}",
+            next=f"look at the logs: {directory}/logs",
+        ) from None
     if not outcome.verified:
-        raise Trouble(Exit.ALARM, "the report doesn't verify", next=f"look at {outcome.report}")
+        raise Trouble(
+            Exit.ALARM,
+            "the report doesn't verify",
+            next=f"look at {outcome.report}",
+            data=result,
+        )
 
 
 def _checked(parts: Sequence[str]) -> list[str]:
@@ -151,8 +203,11 @@ def _checked(parts: Sequence[str]) -> list[str]:
     return list(parts)
 
 
-def _say(console: Console, outcome: Any, plan: Any, directory: Path, elapsed: float) -> None:
-    units = outcome.summary["units"]
+def _say(
+    console: Console, outcome: "Outcome", plan: "Plan", directory: Path, elapsed: float
+) -> None:
+    units = sorted(outcome.summary["units"], key=_order)
+    count = f"{len(units)} of {len(units)} units"
     rows = [
         (
             unit["type"].upper(),
@@ -160,62 +215,81 @@ def _say(console: Console, outcome: Any, plan: Any, directory: Path, elapsed: fl
             unit["new"]["state"],
             unit["current"]["state"],
             f"{unit['signature_threshold']} / {unit['revocation_threshold']}",
-            ", ".join(one["name"] for one in unit["administrators"]),
+            ", ".join(sorted(one["name"] for one in unit["administrators"])),
         )
-        for unit in sorted(units, key=_order)
+        for unit in units
     ]
     headers = ("TYPE", "LOCATION", "NEW", "CURRENT", "THRESHOLDS", "ADMINISTRATORS")
     console.say()
     console.table(headers, rows)
-    vps = {unit["current"]["vp"] for unit in units}
-    if len(vps) == 1:
-        vp = vps.pop()
-        groups = " ".join(vp[at : at + 8] for at in range(0, 64, 8))
-        count = len(units)
-        console.say(f"Current verification pattern, the same in {count} of {count} units:")
-        console.say(f"  {groups}")
+    for vp in dict.fromkeys(unit["current"]["vp"] for unit in units):
+        console.say(f"Current verification pattern, the same in {count}:")
+        console.say(f"  {grouped(bytes.fromhex(vp))}")
     console.say()
+    said = f"✓ done in {elapsed:.0f} s: one master key in {count}."
+    if not plan.alone:
+        said += " No process but the units ever held two key parts."
+    console.say(said)
+    people = len(plan.people)
     console.say(
-        f"✓ done in {elapsed:.0f} s: one master key in {len(units)} of {len(units)} units. No "
-        "process but the units ever held two key parts."
-        if not plan.alone
-        else f"✓ done in {elapsed:.0f} s: one master key in {len(units)} of {len(units)} units."
-    )
-    givers = len(set(plan.givers))
-    console.say(
-        f"  People   parts by {givers}; thresholds and commit signed by {plan.threshold} of "
-        f"{len(plan.people)}; load and set immediate need only 1"
+        f"  People   parts by {len(set(plan.givers))}; thresholds and commit signed by "
+        f"{plan.threshold} of {people}; load and set immediate need only 1"
     )
     for line in outcome.summary["alone"]:
-        console.say(f"  ! alone  {line}")
+        console.say(f"  ! Alone  {line}")
     console.say(
-        f"  Report   {outcome.report} (to print: {outcome.page.name}), verified against "
-        f"{outcome.charter.name}"
+        f"  Report   {outcome.report} (to print: {_name(outcome.page)}), verified against "
+        f"{_name(outcome.charter)}"
     )
-    console.say(
-        "  Keep     the files stay until you delete them or /tmp is emptied; --keep DIR puts them "
-        "elsewhere"
-    )
-    console.say(f"Next: cd {directory} && quorate verify report.json --charter charter.json")
+
+
+def _keep(console: Console, directory: Path, *, kept: bool, stay: bool) -> None:
+    if not kept:
+        console.say(
+            "  Keep     the files stay until you delete them or /tmp is emptied; --keep DIR puts "
+            "them elsewhere"
+        )
+    if not stay:
+        console.say(f"Next: cd {directory} && quorate verify report.json --charter charter.json")
+
+
+def _name(path: Path | None) -> str:
+    return "" if path is None else path.name
 
 
 def _order(unit: dict[str, Any]) -> tuple[int, str]:
     return ("operational", "recovery", "failover").index(unit["type"]), unit["location"]
 
 
-async def _stay(console: Console, stack: Any, result: dict[str, Json]) -> None:
-    """Leaves everything running until it is told to end."""
+async def _stay(console: Console, stack: "Stack", result: dict[str, Json]) -> None:
+    """Leaves everything running until it is told to end, and says how to use it."""
     from quorate.serving import ending
 
-    url = f"https://{stack.coordinator.address}"
+    operator = await stack.operator_login("amy")
     agents: list[Json] = [
         {"person": name, "directory": str(one.directory), "password_file": str(one.password_file)}
         for name, one in stack.custodians.items()
     ]
-    console.say(f"Everything stays up: coordinator {url}")
-    for name, one in stack.custodians.items():
-        console.say(f"  {name}: quorate agent pending --agent {one.directory}")
-    console.say("Ctrl-C ends it.")
+    console.say()
+    console.say(f"Everything stays up until Ctrl-C, or: kill {os.getpid()}")
+    console.say(f"  Coordinator   {stack.url}")
+    console.say("  Operator      quorate login --once --yes " + stack.url)
+    console.say(f"                asks for this one-time login of {operator.account}'s:")
+    console.say(f"                {operator.token}")
+    for place, (name, one) in enumerate(stack.custodians.items()):
+        label = "" if place else "Custodians"
+        console.say(f"  {label:<14}{name:<8}export QUORATE_AGENT_DIRECTORY={one.directory}")
+    console.say(f"                passwords of their files: {stack.directory}/NAME.password")
+    console.say("Next, after such an export: quorate agent pending")
     told = ending()
-    console.object({**result, "coordinator_url": url, "agents": agents})
+    console.object(
+        {
+            **result,
+            "coordinator_url": stack.url,
+            "login": operator.token,
+            "operator": operator.account,
+            "agents": agents,
+            "pid": os.getpid(),
+        }
+    )
     await told.wait()

@@ -75,6 +75,7 @@ class Actor:
     def __init__(self, stack: "Rehearsal", custodian: Custodian) -> None:
         self._stack, self._custodian = stack, custodian
         self.agent = Part(stack.runner, custodian.agent)
+        self._chose = False
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -131,14 +132,26 @@ class Actor:
         found: dict[str, Any] = self.run(*arguments, password=password, expect=(code,)).data
         return found
 
-    def select(self) -> None:
-        """Chooses all units as the targets of their commands."""
-        self.run("tke", "cryptounit-add", "--all")
+    def select(self, *numbers: int) -> None:
+        """Chooses the targets of their commands: units by number, or all of them."""
+        self.run("tke", "cryptounit-rm", "--all")
+        self.run("tke", "cryptounit-add", *([str(one) for one in numbers] or ["--all"]))
+        self._chose = True
 
     def file(self, command: str, *options: str, sign: bool = True) -> int:
-        """Files `quorate tke COMMAND OPTIONS`, signs and gives what is wanted; gives its id."""
+        """Files `quorate tke COMMAND OPTIONS`, signs and gives what is wanted; gives its id.
+
+        For all units, if they haven't chosen any.
+        """
+        self.choose()
         more = () if sign else ("--unsigned",)
         return int(self.run("tke", command, *options, *more, password=sign).data["request"])
+
+    def choose(self) -> None:
+        """Chooses all units, if they haven't chosen any."""
+        if not self._chose:
+            self.run("tke", "cryptounit-add", "--all")
+            self._chose = True
 
     def make_part(self, description: str, value: str | None = None) -> str:
         """Makes a key part, random or from 64 hex digits; gives its VP."""
@@ -297,7 +310,6 @@ class Rehearsal:
         first.until(
             ("charter", "show"), lambda data: set(vps) <= set(data["announced_parts"]) or None
         )
-        first.select()
         number = first.file("cryptounit-mk-load", *(one for vp in vps for one in ("--part", vp)))
         for giver in givers[1:]:
             giver.approve(number)

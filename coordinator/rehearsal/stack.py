@@ -11,11 +11,11 @@ Everything goes by public commands, as any script could do it. All of it is prac
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from coordinator.rehearsal.process import Result, Server, run
 from quorate import private_files
@@ -27,6 +27,14 @@ UNITS = (
     "failover:[eu-gb].[AZ1-CS1].[03].[04]",
 )
 NAMES = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi")
+
+
+@dataclass(frozen=True)
+class OperatorLogin:
+    """An operator's account and the token with which its person logs in, once."""
+
+    account: str
+    token: str
 
 
 @dataclass
@@ -50,7 +58,10 @@ class Custodian:
 
 
 class Stack:
-    """The processes of one instance. Ends them all at the end of the block."""
+    """The processes of one instance. Ends them all at the end of the block.
+
+    `password` gives each person the password of their files; without it, they are random.
+    """
 
     def __init__(
         self,
@@ -59,9 +70,12 @@ class Stack:
         people: Sequence[str] = NAMES[:3],
         units: Sequence[str] = UNITS,
         instance: str = "ledger-eu",
+        password: Callable[[str], str] | None = None,
     ) -> None:
         self.directory = private_files.directory(directory)
         self.instance = instance
+        self._password = password or (lambda _: secrets.token_urlsafe(24))
+        self._made_by: dict[str, Any] = {}
         self.unit_plans = tuple(units)
         logs = directory / "logs"
         self.units = Server("unit host", [], logs / "units.log", {})
@@ -99,9 +113,10 @@ class Stack:
     async def start_coordinator_and_units(self) -> None:
         """Makes and starts the unit host and the coordinator."""
         coordinator, units = self.directory / "coordinator", self.directory / "units"
-        await run(
+        made = await run(
             ["coordinator", "init", str(coordinator), "--instance", self.instance, "--practice"]
         )
+        self._made_by = made.data
         plans = [part for plan in self.unit_plans for part in ("--unit", plan)]
         certificate = str(coordinator / "tls.pem")
         await run(["unit", "init", str(units), *plans, "--client", certificate])
@@ -121,10 +136,34 @@ class Stack:
         """What the unit host gives out for a charter."""
         return self.directory / "units.quorate"
 
+    @property
+    def url(self) -> str:
+        """Where the coordinator is."""
+        return f"https://{self.coordinator.address}"
+
+    async def operator_login(self, name: str) -> OperatorLogin:
+        """Makes an operator's account, by a manager made for that with the set-up token."""
+        home = private_files.directory(self.directory / "manager")
+        password = home / "password"
+        private_files.write(
+            password, secrets.token_urlsafe(24).encode(), untouched="no account was made"
+        )
+        environment = {"XDG_CONFIG_HOME": str(home)}
+        await run(
+            [
+                "login", self.url, "--as", "manager", "--set-up", "--token-file", "-",
+                "--fingerprint", self._made_by["identity"], "--password-file", str(password),
+            ],
+            environment=environment,
+            given=self._made_by["setup_token"],
+        )  # fmt: skip
+        made = await run(["accounts", "add", name, "--role", "operator"], environment=environment)
+        return OperatorLogin(account=name, token=made.data["token"])
+
     async def enrol(self, name: str) -> None:
         """Invites a custodian, makes their agent and starts it."""
         custodian = self.custodians[name]
-        password = secrets.token_urlsafe(24) + "\n"
+        password = f"{self._password(name)}\n"
         private_files.write(
             custodian.password_file, password.encode(), untouched="no agent was made"
         )

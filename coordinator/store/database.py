@@ -19,14 +19,22 @@ from quorate.exits import Exit, Trouble
 
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
+Last = Callable[[AsyncConnection], Awaitable[Callable[[], None]]]
 MAX_GROUP = 128
+_WRITES = "quorate_writes"
 
 
 class Database:
-    """One SQLite file with its writer. `close` when done."""
+    """One SQLite file with its writer. `close` when done.
+
+    `at_the_end` is the last work of every group; what it gives is called after the commit, before
+    anybody is told.
+    """
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._writing = engine.execution_options(**{_WRITES: True})
+        self.at_the_end: Last | None = None
         self._queue: asyncio.Queue[tuple[Work[Any], asyncio.Future[Any]]] = asyncio.Queue(1024)
         self._writer = asyncio.create_task(self._write_groups(), name="database writer")
 
@@ -35,7 +43,7 @@ class Database:
         """Opens the file, which `migrate` has made."""
         engine = create_async_engine(f"{DRIVER}:///{path}")
         event.listen(engine.sync_engine, "connect", _pragmas)
-        event.listen(engine.sync_engine, "begin", _begin_immediate)
+        event.listen(engine.sync_engine, "begin", _begin)
         return cls(engine)
 
     async def read(self, work: Work[T]) -> T:
@@ -84,11 +92,14 @@ class Database:
             _settle(done, result=results[0])
 
     async def _commit(self, works: list[Work[Any]]) -> list[Any]:
-        async with self._engine.connect() as connection:
+        async with self._writing.connect() as connection:
             async with connection.begin():
                 results = [await work(connection) for work in works]
+                committed = None if self.at_the_end is None else await self.at_the_end(connection)
                 crash_point("coordinator: before commit")
             crash_point("coordinator: after commit")
+            if committed is not None:
+                committed()
             return results
 
 
@@ -122,8 +133,11 @@ def _pragmas(connection: Any, _: object) -> None:
     cursor.close()
 
 
-def _begin_immediate(connection: Any) -> None:
-    connection.exec_driver_sql("BEGIN")
+def _begin(connection: Any) -> None:
+    # Who writes has the lock from the beginning: another process may have it for a moment
+    # (`quorate coordinator invite`), and a transaction that has read can't wait for it any more.
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def migrate(path: Path) -> None:

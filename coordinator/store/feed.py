@@ -1,9 +1,9 @@
 """The feed: of each subject the newest news, in rising positions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import bindparam, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coordinator.store.tables import feed
@@ -20,6 +20,19 @@ from protocol.session.messages import (
     RequestNews,
 )
 
+_END = select(func.max(feed.c.position)).where(feed.c.instance == bindparam("of"))
+_REPLACE = (
+    update(feed)
+    .where(feed.c.instance == bindparam("of"), feed.c.subject == bindparam("about"))
+    .values(position=bindparam("at"), body=bindparam("what"))
+)
+_ADD = insert(feed).values(
+    instance=bindparam("of"),
+    subject=bindparam("about"),
+    position=bindparam("at"),
+    body=bindparam("what"),
+)
+
 
 @dataclass(frozen=True)
 class Item:
@@ -30,32 +43,30 @@ class Item:
     message: bytes
 
 
-async def tell(connection: AsyncConnection, instance: InstanceName, news: News) -> Item:
-    """Puts news at the end of the feed, in place of older news of the same subject."""
-    item = _item(await end(connection, instance) + 1, news)
-    changed = await connection.execute(
-        update(feed)
-        .where(feed.c.instance == instance, feed.c.subject == item.subject)
-        .values(position=item.position, body=item.message)
-    )
-    if changed.rowcount == 0:
-        await connection.execute(
-            insert(feed).values(
-                instance=instance,
-                subject=item.subject,
-                position=item.position,
-                body=item.message,
-            )
-        )
-    return item
+async def tell(
+    connection: AsyncConnection, instance: InstanceName, news: Mapping[str, News]
+) -> list[Item]:
+    """Puts news, by their subjects, at the end of the feed, in place of older ones."""
+    if not news:
+        return []
+    first = await end(connection, instance) + 1
+    items = [
+        Item(position, subject, to_bytes(Feed(position=position, news=one)))
+        for position, (subject, one) in enumerate(news.items(), start=first)
+    ]
+    new: list[dict[str, object]] = []
+    for item in items:
+        row = {"of": instance, "about": item.subject, "at": item.position, "what": item.message}
+        if (await connection.execute(_REPLACE, row)).rowcount == 0:
+            new.append(row)
+    if new:
+        await connection.execute(_ADD, new)
+    return items
 
 
 async def end(connection: AsyncConnection, instance: InstanceName) -> int:
-    """The position of the newest news."""
-    highest = await connection.execute(
-        select(func.max(feed.c.position)).where(feed.c.instance == instance)
-    )
-    return highest.scalar() or 0
+    """The position of the newest news; 0 when there is none."""
+    return (await connection.execute(_END, {"of": instance})).scalar() or 0
 
 
 async def count(connection: AsyncConnection, instance: InstanceName, beginning: str) -> int:
@@ -93,11 +104,6 @@ async def about(
         .order_by(feed.c.position)
     )
     return [from_bytes(Feed, body).news for body in rows.scalars()]
-
-
-def _item(position: int, news: News) -> Item:
-    message = to_bytes(Feed(position=position, news=news))
-    return Item(position=position, subject=subject_of(news), message=message)
 
 
 def subject_of(news: News) -> str:

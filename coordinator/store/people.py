@@ -4,9 +4,10 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from coordinator.store.parsed import Parsed
 from coordinator.store.tables import acceptances, agents, charters, invitations
 from protocol.charter import Charter
 from protocol.displayable import InstanceName, PersonName
@@ -14,11 +15,26 @@ from protocol.identifiers import Digest, IdentityKey, Instant
 from protocol.schema import from_bytes, to_bytes
 from protocol.signing.statements import Signed
 
+_parsed = Parsed(Charter)
+_ALL_CHARTERS = (
+    select(charters.c.digest, charters.c.body, charters.c.in_force)
+    .where(charters.c.instance == bindparam("instance"))
+    .order_by(charters.c.number)
+)
+_CHARTER = select(charters.c.body).where(charters.c.digest == bindparam("digest"))
+_NEWEST_IN_FORCE = (
+    select(charters.c.digest, charters.c.body)
+    .where(charters.c.instance == bindparam("instance"), charters.c.in_force.is_(True))
+    .order_by(charters.c.number.desc())
+    .limit(1)
+)
+
 
 @dataclass(frozen=True)
 class KnownCharter:
-    """A version that was proposed, and whether it has come into force."""
+    """A version that was proposed, its digest, and whether it has come into force."""
 
+    digest: Digest
     charter: Charter
     in_force: bool
 
@@ -45,12 +61,22 @@ async def all_charters(
     connection: AsyncConnection, instance: InstanceName
 ) -> Sequence[KnownCharter]:
     """Every version that was proposed, by number."""
-    rows = await connection.execute(
-        select(charters.c.body, charters.c.in_force)
-        .where(charters.c.instance == instance)
-        .order_by(charters.c.number)
-    )
-    return [KnownCharter(from_bytes(Charter, body), in_force) for body, in_force in rows]
+    rows = await connection.execute(_ALL_CHARTERS, {"instance": instance})
+    return [KnownCharter(Digest(digest), _parsed(body), is_so) for digest, body, is_so in rows]
+
+
+async def charter(connection: AsyncConnection, digest: Digest) -> Charter | None:
+    """The version with this digest, in force or not."""
+    body = (await connection.execute(_CHARTER, {"digest": digest})).scalar()
+    return None if body is None else _parsed(body)
+
+
+async def newest_in_force(
+    connection: AsyncConnection, instance: InstanceName
+) -> KnownCharter | None:
+    """The version with the highest number that has come into force."""
+    found = (await connection.execute(_NEWEST_IN_FORCE, {"instance": instance})).first()
+    return None if found is None else KnownCharter(Digest(found[0]), _parsed(found[1]), True)
 
 
 async def set_in_force(connection: AsyncConnection, charter: Digest) -> None:

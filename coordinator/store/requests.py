@@ -1,15 +1,34 @@
 """Requests, as their canonical bytes beside what they are looked up by."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from coordinator.store.parsed import Parsed
 from coordinator.store.tables import requests
 from protocol.displayable import InstanceName
 from protocol.identifiers import Digest
 from protocol.request import Request, RequestState
-from protocol.schema import from_bytes, to_bytes
+from protocol.schema import to_bytes
+
+_parsed = Parsed(Request)
+_SAVE = (
+    update(requests)
+    .where(requests.c.id == bindparam("number"))
+    .values({name: bindparam(name) for name in ("state", "ended", "digest", "body")})
+)
+
+
+def _where(column: ColumnElement[Any]) -> Select[bytes]:
+    return select(requests.c.body).where(column == bindparam("wanted"))
+
+
+_BY_ID = _where(requests.c.id)
+_BY_DIGEST = _where(requests.c.digest)
+_BY_FILING = _where(requests.c.filing)
+_BY_IDEMPOTENCY = _where(requests.c.idempotency)
 
 
 async def next_id(connection: AsyncConnection) -> int:
@@ -33,38 +52,38 @@ async def add(connection: AsyncConnection, request: Request, idempotency: str | 
 
 async def save(connection: AsyncConnection, request: Request) -> None:
     """Stores a request that has changed."""
-    await connection.execute(
-        update(requests).where(requests.c.id == request.id).values(**_columns(request))
-    )
+    await connection.execute(_SAVE, {"number": request.id, **_columns(request)})
 
 
 def _columns(request: Request) -> dict[str, object]:
+    body = to_bytes(request)
+    _parsed.know(body, request)
     return {
         "state": request.state.value,
         "ended": request.ended,
         "digest": None if request.opening is None else request.opening.digest,
-        "body": to_bytes(request),
+        "body": body,
     }
 
 
 async def get(connection: AsyncConnection, number: int) -> Request | None:
     """The request with this id."""
-    return await _one(connection, requests.c.id == number)
+    return await _one(connection, _BY_ID, number)
 
 
 async def by_digest(connection: AsyncConnection, digest: Digest) -> Request | None:
     """The opened request with this request digest."""
-    return await _one(connection, requests.c.digest == digest)
+    return await _one(connection, _BY_DIGEST, digest)
 
 
 async def by_filing(connection: AsyncConnection, filing: Digest) -> Request | None:
     """The request with this very filing."""
-    return await _one(connection, requests.c.filing == filing)
+    return await _one(connection, _BY_FILING, filing)
 
 
 async def by_idempotency(connection: AsyncConnection, key: str) -> Request | None:
     """The request that was filed with this idempotency key."""
-    return await _one(connection, requests.c.idempotency == key)
+    return await _one(connection, _BY_IDEMPOTENCY, key)
 
 
 async def not_ended(connection: AsyncConnection, instance: InstanceName) -> Sequence[Request]:
@@ -74,12 +93,12 @@ async def not_ended(connection: AsyncConnection, instance: InstanceName) -> Sequ
         .where(requests.c.instance == instance, requests.c.ended.is_(False))
         .order_by(requests.c.id)
     )
-    return [from_bytes(Request, body) for body in rows.scalars()]
+    return [_parsed(body) for body in rows.scalars()]
 
 
-async def _one(connection: AsyncConnection, condition: ColumnElement[bool]) -> Request | None:
-    body = (await connection.execute(select(requests.c.body).where(condition))).scalar()
-    return None if body is None else from_bytes(Request, body)
+async def _one(connection: AsyncConnection, query: Select[bytes], wanted: object) -> Request | None:
+    body = (await connection.execute(query, {"wanted": wanted})).scalar()
+    return None if body is None else _parsed(body)
 
 
 async def page(
@@ -100,4 +119,4 @@ async def page(
     if before is not None:
         query = query.where(requests.c.id < before)
     rows = await connection.execute(query.order_by(requests.c.id.desc()).limit(limit))
-    return [from_bytes(Request, body) for body in rows.scalars()]
+    return [_parsed(body) for body in rows.scalars()]

@@ -55,14 +55,14 @@ class AtOnce(SQLiteDialect_pysqlite):
 
     def do_execute(self, cursor: Any, statement: Any, parameters: Any, context: Any = None) -> None:
         """Runs a statement."""
-        super().do_execute(cursor, statement, parameters, context)
+        cursor.execute(statement, parameters)
         await_(_at_once())
 
     def do_executemany(
         self, cursor: Any, statement: Any, parameters: Any, context: Any = None
     ) -> None:
         """Runs a statement for many rows."""
-        super().do_executemany(cursor, statement, parameters, context)
+        cursor.executemany(statement, parameters)
         await_(_at_once())
 
     def do_commit(self, dbapi_connection: Any) -> None:

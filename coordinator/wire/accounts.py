@@ -153,7 +153,7 @@ class NewInvitation(Json):
     """An invitation for a custodian's agent. `url` is how the agent reaches the coordinator."""
 
     person: PersonName
-    url: Annotated[str, msgspec.Meta(min_length=9, max_length=200, pattern=r"^https://[^\s]+$")]
+    url: Annotated[str, msgspec.Meta(min_length=9, max_length=200, pattern=r"\Ahttps://[!-~]+\Z")]
     days: Annotated[int, msgspec.Meta(ge=1, le=30)] = 7
 
 

@@ -19,11 +19,7 @@ class Kind(Json, tag_field="kind"):
     """A member of a union of objects; give its name as `tag=`."""
 
 
-# The lengths too: `$` alone lets a newline through.
-Hex32 = Annotated[
-    str,
-    msgspec.Meta(min_length=64, max_length=64, pattern="^[0-9a-f]{64}$", description="32 bytes"),
-]
+Hex32 = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z", description="32 bytes")]
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
 

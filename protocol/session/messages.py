@@ -23,6 +23,8 @@ from protocol.schema import Struct, Variant
 from protocol.signing.statements import Signed
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+_MAX_REASON_BYTES = 123
+"""What fits beside the code into a close frame (RFC 6455, 5.5)."""
 HISTORY_PAGE = 100
 LOG_PAGE = 100
 _Ref = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
@@ -275,3 +277,8 @@ class CaughtUp(Variant, tag="caught-up"):
 
 
 CoordinatorMessage = Done | Refused | States | HistoryPage | Consistency | LogPage | Feed | CaughtUp
+
+
+def close_reason(why: object) -> bytes:
+    """Why a session is closed, as a close frame can carry it: whole characters of UTF-8."""
+    return str(why).encode()[:_MAX_REASON_BYTES].decode(errors="ignore").encode()

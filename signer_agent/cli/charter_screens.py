@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
-from protocol.charter import Charter
+from protocol.charter import Charter, CharterUnit
 from protocol.identifiers import grouped
 from protocol.signing.words import words_of
 from quorate.console import Console
 from quorate.exits import Exit, Trouble
 from quorate.prompts import confirmed
-from signer_agent.cli.screens import counted, names
+from signer_agent.cli.screens import counted, names, order
+from signer_agent.desk.units import line_of
 from signer_agent.local.messages import CharterLine
 from signer_agent.trust.difference import Comparison, Difference
 
@@ -29,7 +30,7 @@ def charter_lines(version: Charter, me: str, *, full: bool) -> Iterator[str]:
             yield f"     {name:<11}no signature key; may give key parts"
         if full:
             yield f"     {'':<11}agent    {grouped(person.agent)}"
-    for place, unit in enumerate(version.units):
+    for place, unit in enumerate(sorted(version.units, key=_order)):
         said = unit.certificate
         text = f"{said.type.upper():<13}{said.location}  serial {said.serial}"
         yield _row("" if place else "Units", text)
@@ -80,7 +81,7 @@ def compare(console: Console, asked: Comparison) -> None:
         units = counted(len(host.units), "unit")
         which = f" (host {number} of {len(asked.at_hosts)})" if len(asked.at_hosts) > 1 else ""
         console.say(f"{units} of one host{which} are new to you or come with new ones:")
-        for unit in host.units:
+        for unit in sorted(host.units, key=_order):
             console.say(f"  {unit.certificate.type.upper():<13}{unit.certificate.location}")
         console.say("At that host `quorate unit show` must print, as these units' fingerprint:")
         console.say(f"  {grouped(host.fingerprint)}")
@@ -114,6 +115,10 @@ def accepted(line: CharterLine, me: str) -> str:
     if line.in_force:
         return f"{text} It is in force."
     return f"{text} Waiting for {names(list(line.missing), last='or')}." if line.missing else text
+
+
+def _order(unit: CharterUnit) -> tuple[int, str]:
+    return order(line_of(unit))
 
 
 def _ask(console: Console, question: str) -> None:

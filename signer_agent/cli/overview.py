@@ -32,9 +32,6 @@ _NOT_ASKED_YET = (RequestState.WAITING_IN_LINE, RequestState.EXECUTING)
 
 async def pending(client: AgentClient, console: Console) -> None:
     """What waits, reviewed now, and what of it for this person."""
-    status = await client.ask(GetStatus(), Status)
-    if status.alarm is not None:
-        raise status.alarm.trouble()
     people = await People.known(client)
     now = clock.now()
     rows: list[tuple[str, ...]] = []
@@ -48,6 +45,9 @@ async def pending(client: AgentClient, console: Console) -> None:
             first = request.id
         rows.append((str(request.id), what, asked, there, _until(request, now)))
         objects.append({"id": request.id, "what": what, "wanted": asked, "have": there})
+    status = await client.ask(GetStatus(), Status)
+    if status.alarm is not None:
+        raise status.alarm.trouble()
     console.say(_standing(status))
     if rows:
         headers = ("ID", "WHAT", "WANTED OF YOU", "HAVE", f"UNTIL ({times.zone_header(now)})")

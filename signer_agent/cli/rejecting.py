@@ -68,10 +68,11 @@ def _comes_to(request: Request, people: People, status: Status) -> str:
             why = "It is over"
         return f"{why}: request {request.id} has ended, {request.state}."
     signed, could = people.signers(request), people.could_sign(request)
-    _, needed = people.have(request)
+    have, needed = people.have(request)
+    last = "and" if len(could) <= needed - have else "or"
     verb = "has" if len(signed) == 1 else "have"
     so_far = f"{names(signed)} {verb} signed, " if signed else ""
     return (
-        f"Your No alone doesn't stop it: {so_far}{names(could, last='or') or 'others'} can still "
+        f"Your No alone doesn't stop it: {so_far}{names(could, last=last) or 'others'} can still "
         f"make it {needed} of {needed}."
     )

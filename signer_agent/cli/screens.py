@@ -83,11 +83,11 @@ def wanted(screen: Screen) -> str:
 
 def have(screen: Screen) -> str:
     """What is there already, of what is needed."""
-    texts = [f"{screen.have} of {counted(screen.needed, 'signature')}"]
     if any(not part.given for part in screen.parts):
         there = sum(part.given for part in screen.parts)
-        texts.insert(0, f"{there} of {counted(len(screen.parts), 'part')}")
-    return ", ".join(texts)
+        parts = counted(len(screen.parts), "part")
+        return f"{there} of {parts}, {screen.have} of {screen.needed} signed"
+    return f"{screen.have} of {counted(screen.needed, 'signature')}"
 
 
 def counted(number: int, what: str) -> str:
@@ -105,6 +105,11 @@ def names(people: Sequence[str], *, last: str = "and") -> str:
 def place(unit: UnitLine) -> str:
     """A unit in a column of units."""
     return f"{unit.type.upper():<{_KIND}}{unit.location}"
+
+
+def order(unit: UnitLine) -> tuple[int, str]:
+    """In which order people read units: operational ones first."""
+    return ("operational", "recovery", "failover").index(unit.type.value), unit.location
 
 
 def _wanted(screen: Screen) -> str:
@@ -171,14 +176,14 @@ def _changes(group: ChangeGroup, *, several: bool) -> Iterator[str]:
 
 
 def _units(label: str, units: Sequence[UnitLine]) -> Iterator[str]:
-    for number, unit in enumerate(units):
+    for number, unit in enumerate(sorted(units, key=order)):
         yield from _row("" if number else label, place(unit))
 
 
 def _targets(screen: Screen, now: Instant) -> Iterator[str]:
-    for number, one in enumerate(screen.targets):
+    for number, one in enumerate(sorted(screen.targets, key=lambda one: order(one.unit))):
         yield from _row("" if number else "Targets", place(one.unit) + _condition(one, now))
-    left_out = ", ".join(str(unit) for unit in screen.left_out)
+    left_out = ", ".join(str(unit) for unit in sorted(screen.left_out, key=order))
     yield from _row("", f"left out: {left_out or 'none of the charter' + chr(39) + 's units'}")
 
 

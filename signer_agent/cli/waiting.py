@@ -368,6 +368,7 @@ def as_json(request: Request, people: People) -> dict[str, Any]:
         "state": request.state.value,
         "needed": max((one.needed for one in request.progress), default=0),
         "waiting_for": [] if request.ended else people.waiting_for(request),
+        "parts_from": [] if request.ended else people.missing_givers(request),
         "signed_by": signed,
         "approvals": sorted(counted_skis),
         "executed_on": [

@@ -20,8 +20,10 @@ from protocol.session.messages import (
     AgentNews,
     Announce,
     CharterNews,
+    Consistency,
     Done,
     Feed,
+    HistoryPage,
     KeyNews,
     OfferKey,
     PartNews,
@@ -29,6 +31,7 @@ from protocol.session.messages import (
     Publication,
     Refused,
     RequestNews,
+    States,
     WantConsistency,
     WantHistory,
     WantStates,
@@ -47,12 +50,12 @@ from signer_agent.desk.review import Review, review
 from signer_agent.desk.screen import Screen, what_changed
 from signer_agent.desk.seat import HeldKey, HeldPart, Seat
 from signer_agent.directory import AgentDirectory, AgentSettings
-from signer_agent.kept import Kept, entries_of
+from signer_agent.kept import Kept, Sent, entries_of
 from signer_agent.keys import part_files, signature_files
 from signer_agent.keys.identity_file import AgentIdentity
 from signer_agent.keys.troubles import as_trouble
 from signer_agent.local.messages import FilePassword
-from signer_agent.objections import Objection, object_to, of_trouble, refused
+from signer_agent.objections import Objection, alarm, object_to, of_trouble, refused
 from signer_agent.steps import BEFORE_SIGNATURE_KEPT, NEWS_KEPT, SIGNATURE_KEPT
 from signer_agent.trust.charters import own_entry
 from signer_agent.trust.evidence import (
@@ -73,10 +76,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _log = structlog.get_logger("agent")
-
-
-MAX_REQUESTS = 20_000
-"""What a coordinator can make an agent keep has a bound."""
 
 
 class Agent:
@@ -110,10 +109,7 @@ class Agent:
     async def on_news(self, feed: Feed) -> None:
         """Takes in one piece of news; durable when it returns."""
         match feed.news:
-            case RequestNews(request=request) as news:
-                known = self.kept.requests
-                if request.id not in known and len(known) >= MAX_REQUESTS:
-                    raise Violation(f"more than {MAX_REQUESTS} requests")
+            case RequestNews() as news:
                 self.kept.know_request(news)
             case CharterNews(charter=charter, acceptances=acceptances):
                 self.kept.set_book(self.kept.book.heard(charter, acceptances))
@@ -239,14 +235,16 @@ class Agent:
         match question:
             case AskStates(units=units, nonce=nonce):
                 answer = await self.link.ask(
-                    lambda ref: WantStates(ref=ref, units=units, nonce=nonce)
+                    lambda ref: WantStates(ref=ref, units=units, nonce=nonce), States
                 )
             case AskHistory(unit=unit, after=after):
                 answer = await self.link.ask(
-                    lambda ref: WantHistory(ref=ref, unit=unit, after=after)
+                    lambda ref: WantHistory(ref=ref, unit=unit, after=after), HistoryPage
                 )
             case AskConsistency(size=size):
-                answer = await self.link.ask(lambda ref: WantConsistency(ref=ref, size=size))
+                answer = await self.link.ask(
+                    lambda ref: WantConsistency(ref=ref, size=size), Consistency, Refused
+                )
         reply: Reply = answer
         return reply
 
@@ -287,7 +285,7 @@ class Agent:
             self.kept.set_book(book)
             self.kept.set_witness(with_log(self.kept.witness, charter.coordinator.log))
             sent = self.kept.keep_sent(Accept(acceptance=signed), None)
-        return _refusal(await self.link.send(sent)) if self.link.connected else None
+        return _refusal(await self._deliver(sent)) if self.link.connected else None
 
     def _own_keys(self) -> frozenset[SKI]:
         """Signature keys that are this person's, as far as this machine knows."""
@@ -313,9 +311,24 @@ class Agent:
         """Keeps it in the outbox, then sends it."""
         return _refusal(await self.send(publication, request))
 
-    async def send(self, publication: Publication, request: Digest | None) -> Done | Refused:
+    async def send(
+        self, publication: Publication, request: Digest | None
+    ) -> Done | Refused | Objection:
         """The coordinator's answer to a publication that is kept first."""
-        return await self.link.send(self.kept.keep_sent(publication, request))
+        return await self._deliver(self.kept.keep_sent(publication, request))
+
+    async def _deliver(self, sent: Sent) -> Done | Refused | Objection:
+        """The answer to what was kept; an alarm where it is none: for it is out all the same."""
+        try:
+            return await self.link.send(sent)
+        except Violation as violation:
+            _log.error("the coordinator broke the protocol", why=str(violation))
+            return alarm(
+                f"the coordinator broke the protocol: {violation}",
+                expected="that it stores what it was sent, or refuses it",
+                found="neither. It is kept here and sent again",
+                next="call the people who run it. What was signed can't be taken back",
+            )
 
     async def offer(self, offered: OfferKey) -> Objection | None:
         """A signature key for the next charter version."""
@@ -357,6 +370,8 @@ class Agent:
         if isinstance(made, Objection):
             return made
         answer = await self.send(made, None)
+        if isinstance(answer, Objection):
+            return answer
         if isinstance(answer, Refused):
             return refused(answer.refusal, untouched="nothing was filed")
         if answer.request is None:
@@ -406,14 +421,15 @@ class Agent:
         evidence = await self.look(note=news.checkpoint)
         if isinstance(evidence, Objection):
             return evidence
+        newest = self.kept.requests[number]
+        if newest.checkpoint == news.checkpoint:
+            news = newest  # what came in meanwhile; the evidence is for it too
         numbers = {
             one.request.opening.digest: one.request.id
             for one in self.kept.requests.values()
             if one.request.opening is not None
         }
-        return review(
-            self.kept.requests[number], self.seat(), evidence, self.now(), numbers=numbers
-        )
+        return review(news, self.seat(), evidence, self.now(), numbers=numbers)
 
     async def approve(
         self, seen: Screen, signature: FilePassword | None, part: FilePassword | None
@@ -482,7 +498,7 @@ class Agent:
             self.kept.set_memory(self.kept.memory.signed(signing.given), {})
             sent = self.kept.keep_sent(signing.publication, found.screen.digest)
         crash_points.crash_point(SIGNATURE_KEPT)
-        objection = _refusal(await self.link.send(sent))
+        objection = _refusal(await self._deliver(sent))
         return objection or len(signing.publication.approvals)
 
     async def _give(self, found: Review, value: Secret) -> int | Objection:
@@ -541,7 +557,9 @@ class Agent:
                 ) from None
 
 
-def _refusal(answer: Done | Refused) -> Objection | None:
+def _refusal(answer: Done | Refused | Objection) -> Objection | None:
+    if isinstance(answer, Objection):
+        return answer
     if isinstance(answer, Refused):
         return refused(answer.refusal, untouched="nothing was stored")
     return None

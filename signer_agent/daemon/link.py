@@ -107,8 +107,11 @@ class Link:
                 await asyncio.sleep(self._pause * jitter)
                 self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
-    async def ask(self, make: Callable[[int], Struct]) -> Any:
-        """Sends a message with a ref of its own and waits for the answer; Unavailable if none."""
+    async def ask(self, make: Callable[[int], Struct], *kinds: type[Struct]) -> Any:
+        """Sends a message with a ref of its own and waits for the answer; Unavailable if none.
+
+        Violation where the answer is of none of these kinds.
+        """
         session, socket = self._session, self._socket
         if session is None or socket is None or not self.connected:
             raise Unavailable(f"{self._coordinator().url} is out of reach: {self.why}")
@@ -118,16 +121,19 @@ class Link:
         try:
             await socket.send_bytes(question)
             async with asyncio.timeout(ANSWER_SECONDS):
-                return await future
+                answer = await future
         except (ConnectionError, TimeoutError, aiohttp.ClientError):
             raise Unavailable(f"{self._coordinator().url} doesn't answer") from None
         finally:
             self._answers.pop(ref, None)
+        if not isinstance(answer, kinds):
+            raise Violation("an answer to another question")
+        return answer
 
     async def send(self, sent: Sent) -> Done | Refused:
         """Sends what is kept in the outbox; it stays there until acknowledged."""
         answer: Done | Refused = await self.ask(
-            lambda ref: Publish(ref=ref, publication=sent.publication)
+            lambda ref: Publish(ref=ref, publication=sent.publication), Done, Refused
         )
         crash_point(SENT)
         match answer:

@@ -8,10 +8,8 @@ from protocol.receipts import open_state
 from protocol.record.checkpoints import checkpoint_digest
 from protocol.report.evidence import Evidence, LogItem, UnitEvidence, Witness
 from protocol.session.messages import (
-    Consistency,
     LogPage,
     States,
-    WantConsistency,
     WantLog,
     WantStates,
 )
@@ -21,10 +19,13 @@ from protocol.violations import Violation
 from quorate.exits import Exit, Trouble
 from quorate.unavailable import Unavailable
 from signer_agent.daemon.agent import Agent
+from signer_agent.desk.opening import log_goes_on
 from signer_agent.objections import Objection
 from signer_agent.trust.witness import opened
 
 _TRIES = 5
+MAX_ENTRIES = 1_000_000
+"""A log that a report can hold; more could as well be a log without end."""
 
 
 async def gather_report(agent: Agent) -> tuple[Evidence, tuple[Charter, ...]]:
@@ -47,21 +48,28 @@ async def gather_report(agent: Agent) -> tuple[Evidence, tuple[Charter, ...]]:
 
 
 async def _gather(agent: Agent, charter: Charter) -> Evidence | None:
-    newest: Consistency = await agent.link.ask(lambda ref: WantConsistency(ref=ref, size=0))
-    size = opened(charter.coordinator.log, newest.checkpoint).size
+    # Twice, so that the log is followed after the receipts that the first look found.
+    looked = await agent.look()
+    if not isinstance(looked, Objection):
+        looked = await agent.look()
+    if isinstance(looked, Objection):
+        raise looked.trouble()
+    objection = log_goes_on(looked, agent.kept.book)
+    if objection is not None:
+        raise objection.trouble()
+    note = looked.witness.note
+    assert note is not None  # it was followed just now
+    size = looked.witness.size
     log = await _log_up_to(agent, size)
     witness = Witness(
         instance=charter.instance,
-        checkpoint=checkpoint_digest(newest.checkpoint),
+        checkpoint=checkpoint_digest(note),
         agent=agent.identity.key,
         at=agent.now(),
     )
-    looked = await agent.look()
-    if isinstance(looked, Objection):
-        raise looked.trouble()
     ids = tuple(sorted(unit.id for unit in charter.units))
     answered: States = await agent.link.ask(
-        lambda ref: WantStates(ref=ref, units=ids, nonce=witness.nonce)
+        lambda ref: WantStates(ref=ref, units=ids, nonce=witness.nonce), States
     )
     states = _states(charter, answered.answers)
     units: list[UnitEvidence] = []
@@ -78,7 +86,7 @@ async def _gather(agent: Agent, charter: Charter) -> Evidence | None:
     return Evidence(
         instance=charter.instance,
         log=log,
-        checkpoint=newest.checkpoint,
+        checkpoint=note,
         witness=sign_statement(Label.REPORT, witness, agent.identity.sign),
         checkpoints=_notes(agent, charter, size),
         units=tuple(sorted(units, key=lambda one: one.unit)),
@@ -86,9 +94,11 @@ async def _gather(agent: Agent, charter: Charter) -> Evidence | None:
 
 
 async def _log_up_to(agent: Agent, size: int) -> tuple[LogItem, ...]:
+    if size > MAX_ENTRIES:
+        raise Violation(f"a log of more than {MAX_ENTRIES} entries")
     items: list[LogItem] = []
     while len(items) < size:
-        page: LogPage = await agent.link.ask(partial(_want_log, len(items)))
+        page: LogPage = await agent.link.ask(partial(_want_log, len(items)), LogPage)
         items += page.items
         if not page.items:
             raise Violation("the log is shorter than its checkpoint")

@@ -6,7 +6,8 @@ from protocol.request import Rejection, Request
 from protocol.session.messages import Reject
 from protocol.signing.labels import Label
 from protocol.signing.statements import Sign, sign_statement
-from signer_agent.desk.opening import filing_unchanged, request_ended, request_not_open
+from signer_agent.desk.filed import filing_unchanged
+from signer_agent.desk.opening import request_ended, request_not_open
 from signer_agent.objections import Objection
 
 

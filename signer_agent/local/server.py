@@ -95,7 +95,8 @@ class _Handler:
                 await wire.send(writer, Failed(objection=of_trouble(trouble)))
             except Violation as violation:
                 _log.warning("a question was refused", why=str(violation))
-        writer.close()
+            finally:
+                writer.close()
 
     async def _answer(self, question: Question) -> Answer:
         try:

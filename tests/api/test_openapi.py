@@ -22,7 +22,7 @@ from protocol.request import RequestState
 from tests.cast.coordinators import coordinator
 from tests.cast.people import ALICE
 
-EXAMPLES = 25
+EXAMPLES = 15
 CONFIG = SchemathesisConfig.from_dict({"generation": {"database": "none"}})
 schema = schemathesis.openapi.from_dict(document(ROUTES), config=CONFIG)
 # A stream never ends, and these two end the session that calls; they have tests of their own.

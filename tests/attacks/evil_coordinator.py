@@ -5,7 +5,8 @@ the answers to questions, what it makes of publications, and the news that it te
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,11 @@ class Certificate:
         return made
 
     @property
+    def der(self) -> bytes:
+        """The certificate's DER bytes."""
+        return ssl.PEM_cert_to_DER_cert(self.certificate.read_text())
+
+    @property
     def fingerprint(self) -> tls.Fingerprint:
         """SHA-256 of the certificate's DER bytes."""
         return tls.fingerprint(self.certificate.read_text())
@@ -88,6 +94,10 @@ class EvilCoordinator:
             ref=0, request=None
         )
         self.hello: Callable[[AgentHello], Struct] = self.honest_hello
+        self.meanwhile: Callable[[Question], Awaitable[None]] | None = None
+        """What it does between a question and its answer."""
+        self.silent = False
+        """Whether it answers no hello."""
         self.news: list[News] = []
         self.taken: list[Publication] = []
         self.hellos: list[AgentHello] = []
@@ -191,6 +201,9 @@ class EvilCoordinator:
     async def _handshake(self, socket: web.WebSocketResponse) -> None:
         hello = from_bytes(AgentHello, await _receive(socket))
         self.hellos.append(hello)
+        await self._noticed()
+        if self.silent:
+            await _receive(socket)
         answer = self.hello(hello)
         await self._say(socket, answer)
         proof = from_bytes(AgentProof, await _receive(socket))
@@ -204,16 +217,14 @@ class EvilCoordinator:
         while True:
             message: Any = from_bytes(AgentMessage, await _receive(socket))  # type: ignore[arg-type]
             answer: Struct | None
+            if self.meanwhile is not None and not isinstance(message, Publish):
+                await self.meanwhile(_question(message))
             match message:
                 case Publish(ref=ref, publication=publication):
                     self.taken.append(publication)
                     answer = self.take(publication)
-                case WantStates(ref=ref, units=units, nonce=asked):
-                    answer = self._answer(AskStates(units, asked))
-                case WantHistory(ref=ref, unit=unit, after=after):
-                    answer = self._answer(AskHistory(unit, after))
-                case WantConsistency(ref=ref, size=size):
-                    answer = self._answer(AskConsistency(size))
+                case WantStates(ref=ref) | WantHistory(ref=ref) | WantConsistency(ref=ref):
+                    answer = self._answer(_question(message))
                 case _:
                     raise AssertionError(f"the tests here don't ask for {message}")
             if answer is not None:
@@ -231,6 +242,17 @@ class EvilCoordinator:
     async def _noticed(self) -> None:
         async with self._changed:
             self._changed.notify_all()
+
+
+def _question(message: Any) -> Question:
+    match message:
+        case WantStates(units=units, nonce=asked):
+            return AskStates(units, asked)
+        case WantHistory(unit=unit, after=after):
+            return AskHistory(unit, after)
+        case WantConsistency(size=size):
+            return AskConsistency(size)
+    raise AssertionError(f"the tests here don't ask for {message}")
 
 
 class _Ended(Exception):

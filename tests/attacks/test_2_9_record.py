@@ -9,11 +9,11 @@ from protocol.record.checkpoints import checkpoint_digest
 from protocol.session.messages import Consistency, RequestNews
 from quorate.exits import Exit
 from signer_agent.daemon import link
-from signer_agent.local.messages import GetStatus, Status
+from signer_agent.local.messages import Gathered, GatherReport, GetStatus, Status
 from signer_agent.trust.evidence import AskConsistency, Question, Reply
 from tests.attacks.bends import opened
 from tests.attacks.conftest import Attack
-from tests.attacks.victim import Victim, foiled, says
+from tests.attacks.victim import Victim, ends_with, foiled, says
 from tests.cast.charters import charter
 from tests.cast.people import ALICE
 from tests.cores.desk_world import Log
@@ -132,6 +132,15 @@ async def test_answers_about_the_log_are_hidden(attack: Attack, monkeypatch: pyt
         bob.evil.answer = bob.world.answer
         monkeypatch.setattr(link, "ANSWER_SECONDS", 30)
         await bob.gives(seen)
+
+
+async def test_no_report_is_made_of_another_log(attack: Attack):
+    """The agent signs which log it saw: it must be the one that it follows."""
+    async with attack() as bob:
+        await bob.sees(bob.world.open(RAISE))
+        follows(bob, another_log("not request 1", "request 2").consistency)
+        trouble = await ends_with(bob.client.ask(GatherReport(), Gathered))
+        says(trouble, Exit.ALARM, "LOG_GOES_ON", "forked or rolled back")
 
 
 async def test_the_last_checkpoint_is_named_at_hello(attack: Attack):

@@ -64,6 +64,8 @@ class Victim:
         """The position of the last news that the agent has taken in."""
         self.caught_up = 0
         """How many sessions have told it all there was."""
+        self.token: bytes | None = None
+        """Of an invitation."""
         self.behind = 0
         """How far this machine's clock is behind the world's, in milliseconds."""
         self._running = AsyncExitStack()
@@ -94,7 +96,7 @@ class Victim:
             settings,
             agent.identity,
             agent.kept,
-            token=lambda: None,
+            token=lambda: self.token,
             enrolled=lambda: None,
             now=self.now,
             entropy=secrets.token_bytes,

@@ -51,9 +51,13 @@ async def bare_stack(
     units: int = 2,
     floor: Floor = FLOOR,
     alone: bool = False,
+    stack: Stack | None = None,
 ) -> BareStack:
-    """Starts everything, enrols the agents and has all accept a charter."""
-    stack = Stack(directory, people=(), units=UNITS[:units])
+    """Starts everything, enrols the agents and has all accept a charter.
+
+    `stack` is what is started, where it isn't the usual one.
+    """
+    stack = stack or Stack(directory, people=(), units=UNITS[:units])
     await stack.start_coordinator_and_units()
     certificate = _der(directory / "coordinator" / "tls.pem")
     agents: dict[str, BareAgent] = {}

@@ -58,7 +58,7 @@ class InMemoryLink:
         self.refuses = False
         self.before_sending: Callable[[], None] = lambda: None
 
-    async def ask(self, make: Callable[[int], Any]) -> Any:
+    async def ask(self, make: Callable[[int], Any], *kinds: type[Any]) -> Any:
         if not self.connected:
             raise Unavailable("there is no coordinator")
         question: Question

@@ -11,6 +11,7 @@ from typing import TypeVar
 from protocol.charter import Acceptance, Charter
 from protocol.displayable import Reason
 from protocol.identifiers import HOUR, MINUTE, SECOND
+from protocol.refusals import Rule
 from protocol.request import Announcement, Request
 from protocol.sealing import hpke
 from protocol.sealing.contribution import vp_of
@@ -18,7 +19,6 @@ from protocol.secrets import Secret
 from protocol.session.messages import (
     Accept,
     Announce,
-    Approve,
     News,
     ProposeCharter,
     Reject,
@@ -64,7 +64,10 @@ class SimAgent(Link):
     ) -> None:
         super().__init__(world, network, coordinator, who)
         self.charter = charter
+        self.units = tuple(unit.id for unit in charter.units)
         self.parts = {vp_of(part): part for part in parts}
+        self.signed: set[bytes] = set()
+        """Every message that this person's signature key has signed."""
         self.alarms: list[Objection] = []
         self.objections: list[Objection] = []
         self._woken: Signal[None] = Signal(world)
@@ -174,16 +177,20 @@ class SimAgent(Link):
         evidence = await self.gather(news)
         found = review(news, self.seat, evidence, self.now)
         if isinstance(found, Objection):
-            self._object(news.request.id, found)
+            self._object(news, found, evidence)
             return
         disk = self._no_first(found) or self._answers(found)
         if disk is not self.disk:
             self.world.note(f"{self.name} answers request {news.request.id}")
             self.write(disk)
 
-    def _object(self, number: int, objection: Objection) -> None:
+    def _object(self, news: RequestNews, objection: Objection, evidence: Evidence) -> None:
+        number = news.request.id
         self.world.note(f"{self.name}'s agent objects to {number}: {objection.what[:60]}")
-        (self.alarms if objection.exit is Exit.ALARM else self.objections).append(objection)
+        if objection.exit is Exit.ALARM and not _for_want_of_an_answer(objection, evidence):
+            self.alarms.append(objection)
+        else:
+            self.objections.append(objection)
         self._once_more(number)
 
     def _no_first(self, found: Review) -> AgentDisk | None:
@@ -208,8 +215,7 @@ class SimAgent(Link):
     def _answers(self, found: Review) -> AgentDisk:
         disk = self.disk
         for key in found.screen.keys:
-            signing = approve(found, self.seat, key.ski, self.who.key.sign, at=self.now)
-            self.signed(signing.publication, found)
+            signing = approve(found, self.seat, key.ski, self._sign, at=self.now)
             disk = replace(disk, memory=disk.memory.signed(signing.given))
             disk = disk.publishing(signing.publication)
         if found.screen.part_wanted is not None:
@@ -220,14 +226,19 @@ class SimAgent(Link):
                     found,
                     self.who.agent,
                     Secret(self.parts[held.vp]),
-                    seal=lambda plaintext, key, info: hpke.seal(plaintext, key, info=info),
+                    seal=self.seal,
                     sign=self.who.identity.sign,
                 )
             )
         return disk
 
-    def signed(self, publication: Approve, found: Review) -> None:
-        """Called for everything that this person's key signs; whoever watches overrides it."""
+    def _sign(self, message: bytes) -> bytes:
+        self.signed.add(message)
+        return self.who.key.sign(message)
+
+    def seal(self, plaintext: bytes, key: bytes, info: bytes) -> bytes:
+        """Seals a key part to an importer key."""
+        return hpke.seal(plaintext, key, info=info)
 
     # --- what the agent knows -------------------------------------------------------------------
 
@@ -288,3 +299,9 @@ class SimAgent(Link):
         except StopIteration as done:
             result: T = done.value
             return result
+
+
+def _for_want_of_an_answer(objection: Objection, evidence: Evidence) -> bool:
+    """Whether it only says that a unit out of reach is further than the agent has seen it."""
+    away = any(one.answer is None for one in evidence.units.values())
+    return away and objection.rule == Rule.STATE_CHANGED

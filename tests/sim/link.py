@@ -105,6 +105,8 @@ class Link(Party):
         self.disk = AgentDisk()
         self.ahead = Duration(0)
         self.refused: list[Refused] = []
+        self.done: list[Publication] = []
+        """What the coordinator said was durable, in this life or an earlier one."""
         self._session: Session | None = None
         self._questions: dict[int, Signal[Reply]] = {}
         self._asked = 0
@@ -222,6 +224,7 @@ class Link(Party):
         """The coordinator has taken a publication, or refused it."""
         publication, disk = self.disk.outbox[number], self.disk
         if isinstance(answer, Done):
+            self.done.append(publication)
             disk = self.acknowledged(publication, answer)
         else:
             self.refused.append(answer)

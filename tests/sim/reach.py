@@ -29,8 +29,8 @@ from tests.sim.store import Change
 from tests.sim.unit import SimUnit
 
 T = TypeVar("T")
-REST = 1_000
-"""How long to wait before a unit out of reach is tried again, in milliseconds."""
+REST = 5_000
+"""How long to wait before what didn't work is tried again, in milliseconds."""
 
 
 class Reach:
@@ -155,14 +155,9 @@ def _learn(change: Change, history: History, entries: tuple[Signed, ...]) -> Non
     store.histories[unit] = history
     store.signed_histories[unit] = (*store.signed_histories.get(unit, ()), *entries)
     judge_proposals(change)
-    opened = {
-        request.opening.digest: request.id
-        for request in store.requests.values()
-        if request.opening is not None
-    }
     for signed, entry in zip(entries, history.entries[-len(entries) :], strict=True):
         if isinstance(entry, Receipt):
-            number = opened.get(entry.parsed().request)
+            number = store.numbers.get(entry.parsed().request)
             if number is not None:
                 change.apply(number, Ran(unit, signed))
                 change.log(EntryKind.EXECUTION, signed)

@@ -15,7 +15,8 @@ from nacl.signing import VerifyKey
 from protocol import canonical
 from protocol.charter import Charter
 from protocol.identifiers import Digest
-from protocol.signing import algorithms
+from protocol.schema import Struct, to_bytes
+from protocol.signing import algorithms, labels
 
 _decode = canonical.decode
 _digest: Callable[[Charter], Digest] = Charter.digest.fget  # type: ignore[attr-defined]
@@ -27,6 +28,7 @@ class _Memory:
     def __init__(self) -> None:
         self.keys: dict[bytes, _Key] = {}
         self.decoded: dict[bytes, Any] = {}
+        self.encoded: dict[Struct, bytes] = {}
         self.digests: dict[int, tuple[Charter, Digest]] = {}
 
     def key(self, public_key: bytes) -> "_Key":
@@ -39,6 +41,12 @@ class _Memory:
         if data not in self.decoded or len(data) > limit:
             self.decoded[data] = _decode(data, limit=limit)
         return self.decoded[data]
+
+    def encode(self, value: Struct) -> bytes:
+        known = self.encoded.get(value)
+        if known is None:
+            known = self.encoded[value] = to_bytes(value)
+        return known
 
     def digest(self, charter: Charter) -> Digest:
         known = self.digests.get(id(charter))
@@ -67,5 +75,6 @@ def shortcuts() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(algorithms, "VerifyKey", memory.key)
         patch.setattr(canonical, "decode", memory.decode)
+        patch.setattr(labels, "to_bytes", memory.encode)
         patch.setattr(Charter, "digest", property(memory.digest))
         yield

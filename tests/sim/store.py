@@ -34,6 +34,8 @@ class Store:
     in_force: dict[Digest, bool] = field(default_factory=dict)
     acceptances: dict[tuple[Digest, PersonName], Signed] = field(default_factory=dict)
     requests: dict[int, Request] = field(default_factory=dict)
+    numbers: dict[Digest, int] = field(default_factory=dict)
+    """Of opened requests, by their request digest."""
     idempotency: dict[str, int] = field(default_factory=dict)
     feed: dict[str, tuple[int, News]] = field(default_factory=dict)
     histories: dict[UnitId, History] = field(default_factory=dict)
@@ -66,14 +68,8 @@ class Store:
 
     def opened(self, digest: Digest) -> Request | None:
         """The request with this request digest."""
-        return next(
-            (
-                one
-                for one in self.requests.values()
-                if one.opening is not None and one.opening.digest == digest
-            ),
-            None,
-        )
+        number = self.numbers.get(digest)
+        return None if number is None else self.requests[number]
 
     def since(self, position: int) -> Iterable[tuple[int, News]]:
         """The news after a position, in order."""
@@ -130,9 +126,12 @@ class Change:
 
     def save(self, request: Request) -> None:
         """A request that is new or has changed."""
+        before = self.store.requests.get(request.id)
         self.store.requests[request.id] = request
         note = None
         if request.opening is not None:
+            if before is None or before.opening is None:
+                self.store.numbers[request.opening.digest] = request.id
             note = self.store.checkpoints[request.opening.checkpoint]
         self.tell(f"request {request.id}", RequestNews(request=request, checkpoint=note))
 

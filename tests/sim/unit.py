@@ -6,6 +6,7 @@ from hsm_backend.unit import machine
 from hsm_backend.unit.machine import Executed, Step
 from hsm_backend.unit.memory import Memory, UnitIdentity
 from hsm_backend.wire import Outcome, Ran, Refused
+from protocol.commands.bodies import kind_of
 from protocol.commands.command import SignedCommand
 from protocol.identifiers import CommandId, Digest, IncarnationId, Nonce, StateVersion, UnitId
 from protocol.refusals import Refusal
@@ -97,13 +98,14 @@ class SimUnit(Party):
 
     def execute(self, sent: SignedCommand) -> Outcome:
         """The receipt, once it is written down; or its signed No."""
-        command = sent.parsed().id
+        command = sent.parsed()
         done = self.decide(sent)
         if isinstance(done, Refusal):
             return Refused(refusal=self._no(sent, done))
         if done.step is not None:
-            self._write(self.disk.after(done.step, command, done.receipt))
-            self.world.note(f"{self.name} runs {command.hex()[:8]}")
+            # The kind only: ids depend on what HPKE drew, by the log that holds sealed parts.
+            self.world.note(f"{self.name} runs {kind_of(command.body)}")
+            self._write(self.disk.after(done.step, command.id, done.receipt))
         return Ran(receipt=done.receipt)
 
     # --- how it decides; what broken units do otherwise ----------------------------------------

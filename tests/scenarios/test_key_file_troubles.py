@@ -1,0 +1,138 @@
+"""What a custodian's own machine can get wrong: exit codes, and files as they were."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from coordinator.rehearsal.kit import Actor, Rehearsal
+
+pytestmark = [pytest.mark.xdist_group("key file troubles"), pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def stack(quorate_module_stack) -> Rehearsal:
+    made: Rehearsal = quorate_module_stack(people=2, units=1)
+    made.initialise(threshold=2)
+    return made
+
+
+@pytest.fixture(scope="module")
+def number(stack: Rehearsal) -> int:
+    """A request that waits for Bob, who is asked in vain by all tests."""
+    return stack.as_("alice").file("cryptounit-thrhld-set", "--signature", "2", "--revocation", "2")
+
+
+@pytest.fixture
+def bob(stack: Rehearsal, number: int) -> Actor:
+    made = stack.as_("bob")
+    made.knows(number)
+    return made
+
+
+@pytest.fixture
+def bob_sig(bob: Actor, tmp_path: Path):
+    """Bob's key file, put back afterwards."""
+    file = bob.keys / "bob.sig"
+    shutil.copy(file, tmp_path)
+    yield file
+    shutil.copy(tmp_path / "bob.sig", file)
+    file.chmod(0o600)
+
+
+def approve(bob: Actor, number: int, *, code: int, password: Path | None = None) -> dict:
+    file = str(password or bob.password_file)
+    return bob.refused("agent", "approve", str(number), "--password-file", file, code=code)
+
+
+def test_a_wrong_password(bob: Actor, number: int, bob_sig: Path, tmp_path: Path):
+    before = bob_sig.read_bytes()
+    wrong = tmp_path / "wrong"
+    wrong.write_text("not it\n")
+    wrong.chmod(0o600)
+    said = approve(bob, number, code=4, password=wrong)
+    assert said["message"] == "bob.sig is undamaged; nothing was signed."
+    assert bob_sig.read_bytes() == before
+    assert bob.show(number)["have"] == 1
+
+
+def test_a_damaged_key_file(bob: Actor, number: int, bob_sig: Path):
+    data = bytearray(bob_sig.read_bytes())
+    data[-1] ^= 1
+    bob_sig.write_bytes(data)
+    # What can't be used isn't offered, and `status` says why.
+    files = bob.run("agent", "status").data["files"]
+    assert [(one["file"], one["problem"] is None) for one in files] == [("bob.sig", False)]
+    said = bob.refused("agent", "passwd", "bob.sig", password=True, code=5)
+    assert said["message"].startswith("bob.sig isn't as it was written")
+    assert said["expected"] != said["found"]
+    assert bob_sig.read_bytes() == bytes(data)
+
+
+def test_a_key_file_that_others_can_read(bob: Actor, number: int, bob_sig: Path):
+    bob_sig.chmod(0o644)
+    said = bob.refused("agent", "passwd", "bob.sig", password=True, code=9)
+    assert said["expected"].startswith("mode 0600")
+    assert bob_sig.stat().st_mode & 0o777 == 0o644
+    status = bob.run("agent", "status").data["files"][0]
+    assert (status["mode"], status["problem"].split(":")[0]) == ("0644", "exposed")
+
+
+def test_another_password(bob: Actor, number: int, bob_sig: Path, tmp_path: Path):
+    both = tmp_path / "both"
+    both.write_text(f"{bob.password_file.read_text().strip()}\nanother\n")
+    both.chmod(0o600)
+    bob.run("agent", "passwd", "bob.sig", "--password-file", str(both))
+    assert approve(bob, number, code=4)["exit"] == "wrong password"
+
+
+def test_a_copy_is_read_again_and_replaces_nothing(bob: Actor, bob_sig: Path, tmp_path: Path):
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    made = bob.run("agent", "copy", "bob.sig", str(stick)).data
+    assert Path(made["copy"]).read_bytes() == bob_sig.read_bytes()
+    again = bob.refused("agent", "copy", "bob.sig", str(stick))
+    assert "there already" in again["message"]
+
+
+def test_an_agent_that_isnt_running(stack: Rehearsal, bob: Actor, number: int):
+    bob.agent.stop()
+    try:
+        said = bob.refused("agent", "approve", str(number), code=7)
+        assert said["next"] == f"start it: quorate agent run {bob.directory}"
+        made = bob.refused("tke", "mk-add", "--random", "--description", "x", code=7)
+        assert made["exit"] == "unreachable"
+        assert not list(bob.keys.glob("*.part"))
+    finally:
+        bob.agent.start()
+        bob.until(("agent", "status"), lambda data: data["connected"] or None)
+
+
+def test_a_directory_without_an_agent(tmp_path: Path, bob: Actor):
+    said = bob.refused("agent", "status", "--agent", str(tmp_path), code=2)
+    assert said["message"] == f"{tmp_path} holds no signer agent"
+
+
+def test_without_a_terminal_a_prompt_is_usage_and_nothing_is_filed(bob: Actor, number: int):
+    before = bob.requests()
+    asked = [
+        ["agent", "approve", str(number)],
+        ["tke", "sigkey-add"],
+        ["tke", "cryptounit-thrhld-set", "--signature", "1", "--revocation", "1"],
+        ["tke", "cryptounit-zeroize"],
+        ["charter", "new"],
+    ]
+    bob.choose()
+    for arguments in asked[:4]:
+        said = bob.refused(*arguments, code=2)
+        assert said["exit"] == "usage"
+        assert said["next"].startswith("give --"), said
+    assert bob.requests() == before
+
+
+def test_zeroize_wants_the_instances_name(bob: Actor, stack: Rehearsal):
+    bob.choose()
+    before = bob.requests()
+    said = bob.refused("tke", "cryptounit-zeroize", "--yes-destroy", "ledger", password=True)
+    assert (said["expected"], said["found"]) == ("ledger-eu", "ledger")
+    assert bob.requests() == before
