@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from protocol.identifiers import IdentityKey, Instant
+from protocol.identifiers import IdentityKey, Instant, UnitId
 from protocol.schema import from_bytes, to_bytes
 from protocol.session.handshake import (
     AgentHello,
@@ -103,7 +103,7 @@ def test_an_agent_taken_for_somebody_else():
 def test_nothing_is_asked_before_it_stands():
     made = session()
     with pytest.raises(ValueError, match="before both sides"):
-        made.ask(lambda ref: WantHistory(ref=ref, unit=noise("unit"), after=0))
+        made.ask(lambda ref: WantHistory(ref=ref, unit=UnitId(noise("unit")), after=0))
 
 
 @pytest.mark.parametrize(("epoch", "other"), [(EPOCH, False), (OTHER_EPOCH, True)])
@@ -122,8 +122,8 @@ def test_news_come_with_their_cursor_and_answers_with_their_ref():
     assert made.receive(to_bytes(feed)) == (Heard(feed, Cursor(epoch=EPOCH, position=3)),)
     told = made.receive(to_bytes(CaughtUp(position=3, now=NOON)))
     assert told == (AllHeard(Cursor(epoch=EPOCH, position=3)),)
-    first, _ = made.ask(lambda ref: WantHistory(ref=ref, unit=noise("unit"), after=0))
-    second, data = made.ask(lambda ref: WantHistory(ref=ref, unit=noise("unit"), after=0))
+    first, _ = made.ask(lambda ref: WantHistory(ref=ref, unit=UnitId(noise("unit")), after=0))
+    second, data = made.ask(lambda ref: WantHistory(ref=ref, unit=UnitId(noise("unit")), after=0))
     assert (first, second) == (1, 2)
     assert from_bytes(WantHistory, data).ref == 2
     done = Done(ref=2, request=None)
