@@ -25,6 +25,9 @@ STATUS: Mapping[Rule, int] = {
 CONFLICT = 409
 """What every other rule's No answers: the instance, as it is, doesn't allow it."""
 
+NEXT: Mapping[Rule, str] = {Rule.NO_SUCH_REQUEST: "quorate requests list --all"}
+"""Where an account does something else next than a custodian."""
+
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -59,7 +62,7 @@ def refused(refusal: Refusal, *, headers: Mapping[str, str] | None = None) -> we
         expected=refusal.expected,
         found=refusal.found,
         rule=refusal.rule.value,
-        next=refusal.facts.next_step,
+        next=NEXT.get(refusal.rule, refusal.facts.next_step),
         headers=headers,
     )
 

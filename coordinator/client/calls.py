@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -357,7 +358,8 @@ class Calls:
                 raise _another_certificate(self._host, error) from None
             except aiohttp.ClientConnectorError as error:
                 if pause is None:
-                    why = error.os_error.strerror or str(error.os_error)
+                    number = error.os_error.errno
+                    why = os.strerror(number) if number else str(error.os_error)
                     raise Unavailable(
                         f"{self._host} can't be reached ({len(PAUSES) + 1} tries in "
                         f"{sum(PAUSES):.0f} s): {why}"

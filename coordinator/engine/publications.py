@@ -84,7 +84,10 @@ async def take(
                     raise Violation("a key that was claimed for another person or instance")
                 return await _told(change, KeyNews(key=key), f"key {publisher.agent.hex()} ")
             case Announce(announcement=signed):
-                _own(open_announcement(signed).custodian, publisher)
+                announcement = open_announcement(signed)
+                _own(announcement.custodian, publisher)
+                if announcement.instance != change.instance:
+                    raise Violation("a part that was announced to another instance")
                 news = PartNews(announcement=signed)
                 return await _told(change, news, f"part {publisher.agent.hex()} ")
             case ProposeCharter(charter=charter):

@@ -1,14 +1,19 @@
-"""Structures that are read again and again, parsed once.
+"""What is read again and again and never changes: read once, parsed once.
 
-What is stored is canonical, so equal bytes are equal structures, and structures never change.
+What is stored is canonical, so equal bytes are equal structures, and structures never change. Nor
+does what a digest stands for.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from protocol.identifiers import Digest
 from protocol.schema import Struct, from_bytes
 
 S = TypeVar("S", bound=Struct)
+V = TypeVar("V")
 KEPT_BYTES = 16 * 1024 * 1024
+KEPT_DIGESTS = 1024
 
 
 class Parsed(Generic[S]):
@@ -42,3 +47,23 @@ class Parsed(Generic[S]):
             oldest = next(iter(self._known))
             del self._known[oldest]
             self._size -= len(oldest)
+
+
+class ByDigest(Generic[V]):
+    """Finds what digests stand for, and remembers the newest that were found."""
+
+    def __init__(self, *, limit: int = KEPT_DIGESTS) -> None:
+        self._limit = limit
+        self._known: dict[Digest, V] = {}
+
+    async def find(self, digest: Digest, look: Callable[[], Awaitable[V | None]]) -> V | None:
+        """What the digest stands for; `look` is asked the first time."""
+        known = self._known.get(digest)
+        if known is not None:
+            return known
+        found = await look()
+        if found is not None:
+            self._known[digest] = found
+            if len(self._known) > self._limit:
+                del self._known[next(iter(self._known))]
+        return found

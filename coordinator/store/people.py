@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from coordinator.store.parsed import Parsed
+from coordinator.store.parsed import ByDigest, Parsed
 from coordinator.store.tables import acceptances, agents, charters, invitations
 from protocol.charter import Charter
 from protocol.displayable import InstanceName, PersonName
@@ -16,6 +16,7 @@ from protocol.schema import from_bytes, to_bytes
 from protocol.signing.statements import Signed
 
 _parsed = Parsed(Charter)
+_charters: ByDigest[Charter] = ByDigest(limit=64)
 _ALL_CHARTERS = (
     select(charters.c.digest, charters.c.body, charters.c.in_force)
     .where(charters.c.instance == bindparam("instance"))
@@ -67,8 +68,12 @@ async def all_charters(
 
 async def charter(connection: AsyncConnection, digest: Digest) -> Charter | None:
     """The version with this digest, in force or not."""
-    body = (await connection.execute(_CHARTER, {"digest": digest})).scalar()
-    return None if body is None else _parsed(body)
+
+    async def look() -> Charter | None:
+        body = (await connection.execute(_CHARTER, {"digest": digest})).scalar()
+        return None if body is None else _parsed(body)
+
+    return await _charters.find(digest, look)
 
 
 async def newest_in_force(

@@ -6,10 +6,11 @@
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import insert, select, tuple_
+from sqlalchemy import bindparam, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coordinator.store import singles
+from coordinator.store.parsed import ByDigest
 from coordinator.store.tables import checkpoints, log_entries, log_nodes
 from protocol.displayable import InstanceName
 from protocol.identifiers import Digest
@@ -31,6 +32,8 @@ from protocol.schema import from_bytes, to_bytes
 
 PAGE_BYTES = 2 * 1024 * 1024
 _FRONTIER = "log frontier"
+_NOTE = select(checkpoints.c.note).where(checkpoints.c.digest == bindparam("wanted"))
+_notes: ByDigest[bytes] = ByDigest()
 
 
 async def frontier(connection: AsyncConnection) -> Frontier:
@@ -99,10 +102,11 @@ async def add_checkpoint(connection: AsyncConnection, note: bytes, size: int) ->
 
 async def checkpoint(connection: AsyncConnection, digest: Digest) -> bytes | None:
     """The signed checkpoint with this digest."""
-    note = await connection.execute(
-        select(checkpoints.c.note).where(checkpoints.c.digest == digest)
-    )
-    return note.scalar()
+
+    async def look() -> bytes | None:
+        return (await connection.execute(_NOTE, {"wanted": digest})).scalar()
+
+    return await _notes.find(digest, look)
 
 
 async def consistency(connection: AsyncConnection, old: int, new: int) -> Path:

@@ -183,7 +183,7 @@ async def approve(
         await waiting.settled(client, number, people)
         await waiting.tell(client, console, number, people, gave)
         return
-    results = await waiting.wait(client, console, number, timeout=timeout)
+    results = await waiting.wait(client, console, number, timeout=timeout, more=gave)
     waiting.conclude(console, results, people, at=True, more=gave)
 
 

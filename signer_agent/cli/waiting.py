@@ -45,9 +45,17 @@ _ENDED = {
 
 
 async def wait(
-    client: AgentClient, console: Console, number: int, *, timeout: float | None
+    client: AgentClient,
+    console: Console,
+    number: int,
+    *,
+    timeout: float | None,
+    more: Mapping[str, Json] | None = None,
 ) -> Results:
-    """Follows a request until it ends; waiting Trouble after `timeout` seconds, or at Ctrl-C."""
+    """Follows a request until it ends; waiting Trouble after `timeout` seconds, or at Ctrl-C.
+
+    `more` is what scripts get beside the request then.
+    """
     people = await People.known(client)
     shown_last = _Shown(console, people)
     request: Request | None = None
@@ -67,7 +75,7 @@ async def wait(
                 f"request {number} isn't known here yet",
                 next=f"quorate agent watch {number}",
             ) from None
-        raise waiting(request, people) from None
+        raise waiting(request, people, more or {}) from None
     return await client.ask(GetResults(number=number), Results)
 
 
@@ -228,13 +236,13 @@ def going_on(request: Request, people: People) -> str:
             return request.state.value
 
 
-def waiting(request: Request, people: People) -> Trouble:
+def waiting(request: Request, people: People, more: Mapping[str, Json]) -> Trouble:
     """Filed and safe, and people or units must act."""
     return Trouble(
         Exit.WAITING,
         f"request {request.id}: {going_on(request, people)}. It goes on by itself.",
         next=f"quorate agent watch {request.id}",
-        data=as_json(request, people),
+        data={**as_json(request, people), **more},
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 
 from protocol.charter import Acceptance, Charter, CharterUnit
-from protocol.displayable import Reason
+from protocol.displayable import InstanceName, Reason
 from protocol.files.keyfile import KeyFileError
 from protocol.identifiers import SKI, VP, Digest, Duration, Instant, Nonce, UnitId
 from protocol.refusals import Rule, refuse
@@ -116,9 +116,10 @@ class Agent:
                 self._follow_log_of(charter)
             case KeyNews(key=key) as news:
                 key.check()
+                self._ours(key.claim.instance)
                 self.kept.know_key(news)
             case PartNews(announcement=signed) as news:
-                open_announcement(signed)
+                self._ours(open_announcement(signed).instance)
                 self.kept.know_part(news)
             case AgentNews() as news:
                 self.kept.know_agent(news)
@@ -130,6 +131,10 @@ class Agent:
         """All news are here: looks at the units once, to know what is in force."""
         async with self.changed:
             self.changed.notify_all()
+
+    def _ours(self, instance: InstanceName) -> None:
+        if instance != self.settings.instance:
+            raise Violation("an offer that was made to another instance")
 
     def _follow_log_of(self, charter: Charter) -> None:
         if self.kept.witness is None:
@@ -167,7 +172,11 @@ class Agent:
                     next="quorate charter accept, or quorate charter new",
                 )
             witness = with_log(self.kept.witness, charter.coordinator.log)
-            units: dict[UnitId, CharterUnit] = {unit.id: unit for unit in charter.units}
+            # Also those that only the version in force names: requests may still be for them.
+            versions = [self.kept.book.ruling or charter, charter]
+            units: dict[UnitId, CharterUnit] = {
+                unit.id: unit for version in versions for unit in version.units
+            }
             evidence = await self.drive(
                 gather(
                     units.values(),

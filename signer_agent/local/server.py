@@ -83,12 +83,13 @@ class _Handler:
         self._agent = agent
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, EOFError):
+        # Cancelled is how it ends with the daemon: nobody has to hear of that.
+        with contextlib.suppress(ConnectionError, EOFError, asyncio.CancelledError):
             try:
                 wire.check_peer(writer)
                 question: Question = await wire.receive(reader, Question)
                 if isinstance(question, WatchRequest):
-                    await self._watch(writer, question.number)
+                    await self._watch(reader, writer, question.number)
                 else:
                     await wire.send(writer, await self._answer(question))
             except Trouble as trouble:
@@ -177,16 +178,36 @@ class _Handler:
     def _requests(self) -> tuple[Request, ...]:
         return tuple(news.request for _, news in sorted(self._agent.kept.requests.items()))
 
-    async def _watch(self, writer: asyncio.StreamWriter, number: int | None) -> None:
+    async def _watch(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int | None
+    ) -> None:
+        """Tells a request, or all, as they are now and after every change, until nobody listens."""
+        gone = asyncio.create_task(reader.read(1))
         told: tuple[Request, ...] | None = None
-        while True:
-            now = self._requests()
-            if number is not None:
-                now = tuple(one for one in now if one.id == number)
-            if now != told:
-                await wire.send(writer, Requests(requests=now))
-                told = now
-            async with self._agent.changed:
+        try:
+            while True:
+                changed = asyncio.create_task(self._other_than(told, number))
+                await asyncio.wait({gone, changed}, return_when=asyncio.FIRST_COMPLETED)
+                if not changed.done():
+                    changed.cancel()
+                    await asyncio.gather(changed, return_exceptions=True)
+                    return
+                told = changed.result()
+                await wire.send(writer, Requests(requests=told))
+        finally:
+            gone.cancel()
+
+    async def _other_than(
+        self, told: tuple[Request, ...] | None, number: int | None
+    ) -> tuple[Request, ...]:
+        """The requests once they aren't what was told; a change while it is sent isn't missed."""
+        async with self._agent.changed:
+            while True:
+                now = self._requests()
+                if number is not None:
+                    now = tuple(one for one in now if one.id == number)
+                if now != told:
+                    return now
                 await self._agent.changed.wait()
 
     def _results(self, number: int) -> Answer:

@@ -95,7 +95,7 @@ class _Never:
 ROLE_FOR = {route.name: route.right for route in ROUTES}
 
 
-def role_for(case: Case) -> Role:
+def role_for(case: Case[Any]) -> Role:
     operation: dict[str, Any] = case.operation.definition.raw
     match ROLE_FOR[operation["operationId"]]:
         case "manage":
@@ -114,6 +114,6 @@ def role_for(case: Case) -> Role:
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
-def test_answers_are_as_described(served: Served, case: Case):
+def test_answers_are_as_described(served: Served, case: Case[Any]):
     headers = {"Authorization": f"Bearer {served.tokens[role_for(case)]}"}
     case.call_and_validate(base_url=served.url, headers=headers)

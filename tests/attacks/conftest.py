@@ -1,7 +1,8 @@
 """What all attacks share: an evil coordinator around a world, and a real agent at its mercy."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -34,42 +35,51 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 
 @pytest.fixture
-async def attack(certificate: Certificate) -> AsyncIterator[Attack]:
+def place() -> Iterator[Path]:
+    """A directory for stores, in memory where there is one: nothing here is about power cuts.
+
+    Its name is short: a socket's path has at most 108 bytes (unix(7)).
+    """
+    memory = Path("/dev/shm")
+    top = str(memory) if memory.is_dir() and os.access(memory, os.W_OK) else None
+    with TemporaryDirectory(prefix="attack-", dir=top) as made:
+        yield Path(made)
+
+
+@pytest.fixture
+async def attack(certificate: Certificate, place: Path) -> AsyncIterator[Attack]:
     """Makes worlds with a victim in each.
 
     `initialised` worlds are out of imprint mode; the victim has accepted the charter and has looked
     at the units, unless it is to be `fresh`.
     """
-    async with AsyncExitStack() as stack:
-        # A socket's path has at most 108 bytes (unix(7)), so pytest's own names are too long.
-        top = Path(stack.enter_context(TemporaryDirectory(prefix="attack-")))
 
-        @asynccontextmanager
-        async def make(
-            world: World | None = None,
-            who: Custodian = BOB,
-            *,
-            initialised: bool = True,
-            fresh: bool = False,
-        ) -> AsyncIterator[Victim]:
-            world = world or World()
-            evil = EvilCoordinator(world, certificate)
-            async with evil.listening():
-                names(world, evil)
-                if initialised:
-                    world.initialise()
-                victim = Victim(evil, who, top / who.name)
-                make_files(victim.directory, who, [who.part()])
-                await victim.start()
-                try:
-                    await victim.connected()
-                    if not fresh:
-                        await victim.accepts(world.charter, others=world.people)
-                    yield victim
-                finally:
-                    await victim.stop()
+    @asynccontextmanager
+    async def make(
+        world: World | None = None,
+        who: Custodian = BOB,
+        *,
+        initialised: bool = True,
+        fresh: bool = False,
+    ) -> AsyncIterator[Victim]:
+        world = world or World()
+        evil = EvilCoordinator(world, certificate)
+        async with evil.listening():
+            names(world, evil)
+            if initialised:
+                world.initialise()
+            victim = Victim(evil, who, place / who.name)
+            make_files(victim.directory, who, [who.part()])
+            await victim.start()
+            try:
+                await victim.connected()
+                if not fresh:
+                    await victim.accepts(world.charter, others=world.people)
+                yield victim
+            finally:
+                await victim.stop()
 
-        yield make
+    yield make
 
 
 def names(world: World, evil: EvilCoordinator) -> None:

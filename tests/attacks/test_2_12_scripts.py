@@ -1,7 +1,7 @@
 """DESIGN §2.12: a policy answers what it names and nothing else, whoever is behind it.
 
-Here the coordinator *and* the filer whom bob's policy names are evil. What they can have is what the
-policy says, and the control of every test is that they get that.
+Here the coordinator *and* the filer whom bob's policy names are evil. What they can have is what
+the policy says, and the control of every test is that they get that.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from protocol.identifiers import DAY, HOUR, Instant
 from protocol.refusals import Rule, refuse
 from protocol.request import CeremonyStep
 from protocol.secrets import Secret
-from protocol.session.messages import Approve, Done, Refused, RequestNews
+from protocol.session.messages import Approve, Contribute, Done, Refused, RequestNews
 from quorate import private_files
 from signer_agent.daemon.script import Script, open_policy
 from signer_agent.trust.evidence import AskStates, Question, Reply
@@ -55,7 +55,9 @@ async def answered(bob: Victim, script: Script, news: RequestNews) -> bool:
     before = len(bob.evil.given)
     await bob.hears(news)
     await script.look()
-    return len(bob.evil.given) > before
+    digest = opening_of(news).digest
+    given = [one for one in bob.evil.given[before:] if isinstance(one, Approve | Contribute)]
+    return any(one.request == digest for one in given)
 
 
 def another_command(world: World, news: RequestNews) -> RequestNews:
@@ -146,7 +148,7 @@ async def test_what_the_policy_does_not_name_waits(
         script = policy_of(bob, vp)
         news = bob.world.open(CommitNewRegister(vp=vp))
         assert not await answered(bob, script, how(bob.world, news))
-        assert script.left() == 1
+        assert bob.evil.given == [] and script.left() == 1
         assert await answered(bob, script, news)
         (sent,) = bob.evil.given
         assert isinstance(sent, Approve) and len(sent.approvals) == 2

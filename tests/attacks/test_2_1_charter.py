@@ -123,6 +123,21 @@ async def test_a_floor_that_was_lowered_behind_ones_back(attack: Attack):
         says(await foiled(bob, honest, bent), Exit.ALARM, Rule.CHARTER_NOT_IN_FORCE)
 
 
+async def test_a_version_that_waits_drops_a_unit(attack: Attack):
+    """Bob has accepted it, and it isn't in force: what is asked under the old one still is."""
+    async with attack() as bob:
+        kept, dropped = bob.world.units
+        version = charter(
+            bob.world.people,
+            [kept],
+            previous=bob.world.charter,
+            coordinator=bob.world.charter.coordinator,
+        )
+        await bob.accepts(version)
+        assert await in_force(bob) == [1]
+        await bob.gives(await bob.sees(bob.world.open(RAISE, targets=[dropped])))
+
+
 # --- forks --------------------------------------------------------------------------------------
 
 

@@ -1,21 +1,26 @@
 """DESIGN §2.9: an agent follows one log that only grows, and says loudly when it doesn't."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from protocol.commands.bodies import SetControlPoint, SetThresholds
 from protocol.record.checkpoints import checkpoint_digest
-from protocol.session.messages import Consistency, RequestNews
+from protocol.request import RequestState
+from protocol.session.messages import Consistency, Done, RequestNews
 from quorate.exits import Exit
 from signer_agent.daemon import link
 from signer_agent.local.messages import Gathered, GatherReport, GetStatus, Status
 from signer_agent.trust.evidence import AskConsistency, Question, Reply
 from tests.attacks.bends import opened
 from tests.attacks.conftest import Attack
+from tests.attacks.evil_coordinator import Certificate
+from tests.attacks.guarded import Guarded, guarded
 from tests.attacks.victim import Victim, ends_with, foiled, says
+from tests.cast.bare_agents import BareAgent
 from tests.cast.charters import charter
-from tests.cast.people import ALICE
+from tests.cast.people import ALICE, BOB
 from tests.cores.desk_world import Log
 
 RAISE = SetThresholds(signatures=3, revocations=2)
@@ -193,3 +198,44 @@ async def test_a_request_without_the_checkpoint_that_it_names(attack: Attack):
             says(trouble, Exit.ALARM, "CHECKPOINT_IN_LOG", "doesn't come with the checkpoint")
         await bob.hears(news)
         await bob.gives(seen)
+
+
+# --- the coordinator itself was rolled back -----------------------------------------------------
+
+
+async def rolled_back(home: Guarded, note: bytes) -> bool:
+    """Bob's agent has seen this of the log; then alice files. Whether nothing runs any more."""
+    await home.agent(ALICE)
+    token = await home.invite("bob")
+    bob = BareAgent(BOB, home.invitation("bob", token), home.certificate.der)
+    await bob.connect(enrol=True, checkpoint=note)
+    home.agents["bob"] = bob
+    filed = await home.agents["alice"].file(POINT, list(home.cast.targets))
+    assert isinstance(filed, Done) and filed.request is not None
+    if home.cast.ledger.rolled_back:
+        await home.cast.pursuit._round()
+        request = await home.cast.request(filed.request)
+        return request.state is RequestState.WAITING_IN_LINE
+    await home.cast.until(filed.request, RequestState.COLLECTING)
+    return False
+
+
+async def test_a_coordinator_that_lacks_what_an_agent_has_seen_runs_nothing(
+    place: Path, certificate: Certificate
+):
+    """Longer than its log, or of the same length with another root: both signed by its own key."""
+    for number, entries in enumerate((1, 50)):
+        directory = place / str(number)
+        directory.mkdir()
+        log = another_log(*(f"entry {entry}" for entry in range(entries)))
+        async with guarded(directory, certificate) as home:
+            assert await rolled_back(home, log.note())
+
+
+async def test_a_checkpoint_that_anybody_made_up_stops_nothing(
+    place: Path, certificate: Certificate
+):
+    """Else any agent could stop the coordinator."""
+    log = another_log(*(f"entry {entry}" for entry in range(50)), title="mallory's log")
+    async with guarded(place, certificate) as home:
+        assert not await rolled_back(home, log.note())

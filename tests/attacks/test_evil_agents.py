@@ -16,7 +16,7 @@ from coordinator.workflow import filing as filing_rules
 from protocol.charter import Floor
 from protocol.commands.bodies import Body, SetControlPoint
 from protocol.commands.command import Approval
-from protocol.displayable import Reason
+from protocol.displayable import InstanceName, Reason
 from protocol.identifiers import DAY, Instant, Nonce, Signature
 from protocol.record.entries import EntryKind
 from protocol.refusals import Rule
@@ -55,9 +55,9 @@ LOAD = load_of([(ALICE, ALICE.part()), (BOB, BOB.part())])
 
 
 @pytest.fixture
-async def home(tmp_path: Path, certificate: Certificate) -> AsyncIterator[Guarded]:
+async def home(place: Path, certificate: Certificate) -> AsyncIterator[Guarded]:
     """With alice's and bob's agents in sessions; bob's is evil."""
-    async with guarded(tmp_path, certificate) as made:
+    async with guarded(place, certificate) as made:
         await made.agent(ALICE)
         await made.agent(BOB)
         yield made
@@ -156,6 +156,19 @@ async def test_an_announcement_in_somebody_elses_name(home: Guarded, signer: Cus
     )
     signed = sign_statement(Label.ANNOUNCEMENT, announcement, signer.identity.sign)
     await closes(home, Announce(announcement=signed))
+
+
+async def test_an_announcement_to_another_instance(home: Guarded):
+    announcement = Announcement(
+        instance=InstanceName("ledger-us"),
+        custodian=BOB.agent,
+        vp=vp_of(BOB.part()),
+        description="",
+        offered=True,
+        at=home.cast.clock.now,
+    )
+    signed = sign_statement(Label.ANNOUNCEMENT, announcement, BOB.identity.sign)
+    assert "another instance" in await closes(home, Announce(announcement=signed))
 
 
 async def test_a_key_offered_in_somebody_elses_name(home: Guarded):

@@ -44,8 +44,8 @@ POLICY = WSCloseCode.POLICY_VIOLATION
 
 
 @pytest.fixture
-async def home(tmp_path: Path, certificate: Certificate) -> AsyncIterator[Guarded]:
-    async with guarded(tmp_path, certificate) as made:
+async def home(place: Path, certificate: Certificate) -> AsyncIterator[Guarded]:
+    async with guarded(place, certificate) as made:
         yield made
 
 

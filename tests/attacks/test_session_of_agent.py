@@ -31,6 +31,7 @@ from tests.attacks.conftest import Attack
 from tests.attacks.evil_coordinator import PATIENCE, Certificate, EvilCoordinator
 from tests.attacks.guarded import Guarded, guarded
 from tests.attacks.victim import Victim, ends_with, make_files, says
+from tests.cast.charters import charter
 from tests.cast.commands import NOON
 from tests.cast.keys import signature_key
 from tests.cast.people import ALICE, BOB, Custodian
@@ -198,6 +199,26 @@ async def test_who_is_not_the_coordinator(
         await goes_on(bob)
 
 
+async def test_the_coordinator_that_the_charter_no_longer_names(attack: Attack):
+    """Its key is the invitation's; but the people have accepted a version that names another."""
+    async with attack() as bob:
+        older = bob.world.charter
+        new = signature_key("the new coordinator")
+        coordinator = older.coordinator.but(identity=new.identity)
+        newer = charter(bob.world.people, bob.world.units, previous=older, coordinator=coordinator)
+        await bob.accepts(newer, others=[ALICE])
+        bob.evil.hello = lambda hello: bob.evil.honest_hello(
+            hello.but(coordinator=older.coordinator.identity)
+        )
+        await bob.evil.hang_up()
+        assert "doesn't verify" in await hung_up(bob)
+        assert bob.evil.hellos[-1].coordinator == new.identity
+        bob.evil.identity = new
+        bob.evil.hello = bob.evil.honest_hello
+        await bob.connected()
+        await bob.gives(await bob.sees(bob.world.open(POINT, charter=newer)))
+
+
 async def test_a_coordinator_that_takes_one_for_somebody_else(attack: Attack):
     async with attack() as bob:
         people = bob.world.people
@@ -266,19 +287,19 @@ class Middle:
 
 
 @pytest.mark.parametrize("honest", [True, False])
-async def test_a_man_in_the_middle(tmp_path: Path, certificate: Certificate, honest: bool):
+async def test_a_man_in_the_middle(place: Path, certificate: Certificate, honest: bool):
     """With the true coordinator behind them: the certificate that the agent sees is in the hello,
     and both sign it. So either the coordinator hangs up, or the agent."""
-    mallorys = Certificate.make(tmp_path, "mallory", at=NOON)
-    async with guarded(tmp_path, certificate) as home:
+    mallorys = Certificate.make(place, "mallory", at=NOON)
+    async with guarded(place, certificate) as home:
         token = await home.invite("bob")
         middle = Middle(home, mallorys, honest)
-        async with middle.listening() as url, visiting(url, token, tmp_path / "bob") as bob:
+        async with middle.listening() as url, visiting(url, token, place / "bob") as bob:
             async with asyncio.timeout(PATIENCE):
                 await middle.reasons.get()
             assert bob.caught_up == 0 and not bob.agent.link.connected
         assert not any(_is_welcome(data) for data in middle.passed)
-        async with visiting(home.url, token, tmp_path / "bob") as bob:
+        async with visiting(home.url, token, place / "bob") as bob:
             await bob.until(lambda: bob.caught_up > 0)
 
 

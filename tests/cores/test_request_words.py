@@ -328,13 +328,13 @@ def test_a_receipt_that_another_key_signed_is_found():
         checked(one)
 
 
-def test_a_receipt_for_another_request_is_found():
-    one, other = executed(), executed()
-    assert other.request.opening is not None
-    opening = other.request.opening.but(nonce=one.request.filing.nonce)
-    other.request = other.request.but(opening=opening)
-    with pytest.raises(Violation):
-        checked(other)
+def test_a_receipt_for_another_command_is_found():
+    one = executed()
+    first = one.request.progress[0]
+    before = one.units[first.unit].entries[-2]
+    one.request = one.request.but(progress=(first.but(receipt=before), *one.request.progress[1:]))
+    with pytest.raises(Violation, match="another command"):
+        checked(one)
 
 
 def test_an_opening_of_another_filing_is_found():

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def bob_sig(bob: Actor, tmp_path: Path):
     file.chmod(0o600)
 
 
-def approve(bob: Actor, number: int, *, code: int, password: Path | None = None) -> dict:
+def approve(bob: Actor, number: int, *, code: int, password: Path | None = None) -> Any:
     file = str(password or bob.password_file)
     return bob.refused("agent", "approve", str(number), "--password-file", file, code=code)
 

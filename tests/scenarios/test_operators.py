@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from coordinator.client import profile
 from coordinator.client.calls import Calls
-from coordinator.rehearsal.process import run
+from coordinator.rehearsal.process import Server, run
 from coordinator.wire.commands import SetControlPoint
 from coordinator.wire.requests import Asked
 from protocol.commands import bodies
@@ -205,7 +205,7 @@ async def test_an_operator_cancels_and_voids(stack: BareStack, amy: Operator):
     assert f"✓ cancelled: nobody is asked for request {number} any more" in said
     assert "! Not recalled: 1 of 2 signatures (alice)." in said
     assert re.search(
-        r"Signed copies can still run until .* if bob's or carol's is added, or until the unit "
+        r"Signed copies can still run until .* if bob's or carol's is added,\s+or until the unit "
         r"runs something else\.",
         said,
     )
@@ -299,6 +299,29 @@ async def test_a_custodian_cancels_their_own_request_only(stack: BareStack, amy:
     out = await amy.run("requests", "watch", str(done.request), expect=13)
     assert out.data["why"] == "cancelled by alice: no"
     await amy.run("requests", "cancel", str(number))
+
+
+async def test_a_coordinator_is_made_with_its_first_manager(tmp_path: Path):
+    directory, who = tmp_path / "coordinator", Operator(tmp_path / "max")
+    password = who.password_file(PASSWORD)
+    arguments = ["coordinator", "init", str(directory), "--instance", "ledger-eu", "--practice"]
+    made = await run([*arguments, "--manager", "max", "--password-file", password])
+    assert (made.data["manager"], made.data["setup_token"]) == ("max", None)
+    server = Server(
+        "coordinator",
+        ["coordinator", "serve", str(directory), "--port", "0"],
+        tmp_path / "coordinator.log",
+        {},
+    )
+    address = await server.start()
+    try:
+        begun = await who.run(
+            *("login", f"https://{address}", "--as", "max", "--password-file", password),
+            *("--fingerprint", made.data["identity"]),
+        )
+    finally:
+        await server.stop()
+    assert (begun.data["account"], begun.data["role"]) == ("max", "manager")
 
 
 async def test_a_restart_ends_nobodys_session(stack: BareStack, amy: Operator):

@@ -45,7 +45,7 @@ from tests.sim.weather import Fault
 from tests.sim.world import Signal, World
 
 T = TypeVar("T")
-AGAIN = 5 * SECOND
+AGAIN = 5 * MINUTE
 """When somebody whom their agent told to try again does so."""
 
 

@@ -6,7 +6,9 @@ ended without having run; what the others do they do because they are asked.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+from coordinator.workflow.course import held_by
 from protocol.charter import Charter
 from protocol.commands.bodies import (
     Body,
@@ -16,9 +18,9 @@ from protocol.commands.bodies import (
     SetImmediate,
     SetThresholds,
 )
-from protocol.identifiers import DAY, SECOND, VP, UnitId
+from protocol.identifiers import DAY, MINUTE, SECOND, VP, UnitId
 from protocol.request import Request
-from protocol.session.messages import Done, FileRequest, Publication
+from protocol.session.messages import Done, FileRequest, Proceed, Publication
 from quorate.unavailable import Unavailable
 from signer_agent.desk.filing import file, wish
 from signer_agent.desk.receipts import UnitResult, results
@@ -37,7 +39,9 @@ from tests.sim.world import World
 PARTS = {who.name: who.part() for who in (ALICE, BOB)}
 MASTER_KEY = bytes(a ^ b for a, b in zip(*PARTS.values(), strict=True))
 AT_MOST = 7 * DAY
-PAUSE = 5 * SECOND
+PATIENCE = 30 * MINUTE
+"""How long the filing custodian lets a unit hold a request."""
+PAUSE = 15 * SECOND
 """How often the filing custodian looks how far it is."""
 
 
@@ -74,9 +78,11 @@ class FilingAgent(SimAgent):
 
     _known: tuple[AgentDisk, dict[str, tuple[UnitId, ...]]] | None = None
 
-    def start(self) -> None:
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
         self._verified: dict[int, tuple[Request, tuple[UnitResult, ...]]] = {}
-        self._known = None
+
+    def start(self) -> None:
         super().start()
         self.begin(self._file_steps())
 
@@ -84,6 +90,7 @@ class FilingAgent(SimAgent):
         looked: AgentDisk | None = None
         while not self.finished:
             await self.world.sleep(PAUSE)
+            self._proceed_with_what_is_held()
             if looked is self.disk:
                 continue
             try:
@@ -91,6 +98,17 @@ class FilingAgent(SimAgent):
             except Unavailable:
                 continue
             looked = None if filed or self.disk.book.ruling is None else self.disk
+
+    def _proceed_with_what_is_held(self) -> None:
+        """Says proceed where a unit has been out of reach for too long; once."""
+        for number, news in self.disk.requests.items():
+            request = news.request
+            waited = self.now - request.changed
+            if held_by(request) and waited > PATIENCE and number not in self.disk.proceeded:
+                self.world.note(f"{self.name} says proceed with request {number}")
+                disk = self.disk.publishing(Proceed(filing=request.filing.digest))
+                self.write(replace(disk, proceeded=disk.proceeded | {number}))
+                return
 
     async def _file_next(self) -> bool:
         """Files the first step that has to be, once all before it are in the queue or have run."""
@@ -161,8 +179,6 @@ class FilingAgent(SimAgent):
     @property
     def _not_run(self) -> dict[str, tuple[UnitId, ...]]:
         """By step, the units that haven't run it as far as this agent knows."""
-        if self.life == 0 and not self.up:
-            return {step.name: self.units for step in self.plan}
         if self._known is None or self._known[0] is not self.disk:
             self._known = self.disk, {step.name: self._lacking(step.name) for step in self.plan}
         return self._known[1]
@@ -205,6 +221,8 @@ class Ceremony:
     units: Sequence[SimUnit]
     coordinator: SimCoordinator
     agents: Sequence[SimAgent]
+    _seen: AgentDisk | None = None
+    _finished: bool = False
 
     @property
     def filing(self) -> FilingAgent:
@@ -224,9 +242,11 @@ class Ceremony:
 
     def done(self) -> bool:
         """Whether everybody's agent has every receipt."""
-        return self.filing.finished and all(
-            agent.disk.position == self.coordinator.store.position for agent in self.agents
-        )
+        filing = self.filing.disk
+        if filing is not self._seen:
+            self._seen, self._finished = filing, self.filing.finished
+        position = self.coordinator.store.position
+        return self._finished and all(agent.disk.position == position for agent in self.agents)
 
 
 def ceremony(

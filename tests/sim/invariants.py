@@ -14,7 +14,8 @@ from protocol.identifiers import Digest, UnitId
 from protocol.request import Outcome, Request, RequestState
 from protocol.session.messages import Approve, Contribute, UnitApproval
 from tests.sim.ceremony import MASTER_KEY, PARTS, Ceremony
-from tests.sim.unit import SimUnit
+from tests.sim.store import Store
+from tests.sim.unit import SimUnit, UnitDisk
 
 COMMAND = b"quorate command v1\0"
 HISTORY = b"quorate history v1\0"
@@ -58,37 +59,48 @@ class Watch:
 
     def __init__(self, ceremony: Ceremony) -> None:
         self.ceremony = ceremony
+        self._disks: list[UnitDisk | None] = [None for _ in ceremony.units]
+        self._store: Store | None = None
         self._read: dict[UnitId, list[dict[str, Any]]] = {unit.id: [] for unit in ceremony.units}
         self._ran: dict[bytes, set[UnitId]] = {}
         """By request digest, the units that have run it."""
         self._commands: set[bytes] = set()
+        self.states: set[RequestState] = set()
+        """All states that a request was seen in."""
         self._requests: dict[int, Request] = {}
         self._acknowledged = {agent.name: 0 for agent in ceremony.agents}
         self._people = {key.ski: agent for agent in ceremony.agents for key in agent.who.keys}
 
     def look(self) -> None:
         """Raises Broken where something doesn't hold."""
-        for unit in self.ceremony.units:
-            read = self._read[unit.id]
-            if len(unit.disk.entries) != len(read):
-                for signed in unit.disk.entries[len(read) :]:
-                    self._new_entry(unit, signed.statement, read)
-                self._registers(unit)
-        for number, request in self.ceremony.coordinator.store.requests.items():
-            before = self._requests.get(number)
-            if request is not before:
-                self._new_request(before, request)
-                self._requests[number] = request
+        for number, unit in enumerate(self.ceremony.units):
+            if unit.disk is not self._disks[number]:
+                self._disks[number] = unit.disk
+                self._new_entries(unit)
+        store = self.ceremony.coordinator.store
+        if store is not self._store:
+            self._store = store
+            for number, request in store.requests.items():
+                before = self._requests.get(number)
+                if request is not before:
+                    self._new_request(before, request)
+                    self._requests[number] = request
         for agent in self.ceremony.agents:
             if agent.alarms:
                 raise Broken(CALM, f"{agent.name}: {agent.alarms[0].what}")
-            done = agent.done[self._acknowledged[agent.name] :]
-            for publication in done:
-                if isinstance(publication, Approve | Contribute):
-                    self._is_there(publication)
-            self._acknowledged[agent.name] += len(done)
+            if len(agent.done) > self._acknowledged[agent.name]:
+                for publication in agent.done[self._acknowledged[agent.name] :]:
+                    if isinstance(publication, Approve | Contribute):
+                        self._is_there(publication)
+                self._acknowledged[agent.name] = len(agent.done)
 
     # --- units ----------------------------------------------------------------------------------
+
+    def _new_entries(self, unit: SimUnit) -> None:
+        read = self._read[unit.id]
+        for signed in unit.disk.entries[len(read) :]:
+            self._new_entry(unit, signed.statement, read)
+        self._registers(unit)
 
     def _new_entry(self, unit: SimUnit, statement: bytes, read: list[dict[str, Any]]) -> None:
         entry: dict[str, Any] = msgpack.unpackb(statement)
@@ -143,6 +155,7 @@ class Watch:
     # --- requests -------------------------------------------------------------------------------
 
     def _new_request(self, before: Request | None, request: Request) -> None:
+        self.states.add(request.state)
         if before is not None and before.ended and not request.ended:
             raise Broken(FINAL, f"request {request.id} was {before.state}, is {request.state}")
         digest = b"" if request.opening is None else request.opening.digest
@@ -181,8 +194,15 @@ def _vp(contribution: Contribution) -> bytes:
 
 def watched(ceremony: Ceremony) -> Ceremony:
     """The ceremony, looked at after every step."""
-    ceremony.world.look = Watch(ceremony).look
+    watch(ceremony)
     return ceremony
+
+
+def watch(ceremony: Ceremony) -> Watch:
+    """Who looks at it."""
+    eyes = Watch(ceremony)
+    ceremony.world.look = eyes.look
+    return eyes
 
 
 def how_it_ended(ceremony: Ceremony) -> list[tuple[str, ...]]:

@@ -56,7 +56,7 @@ class AgentDisk:
 
     `outbox` is what was published and not yet acknowledged, by number. `filed` says which request
     each step of a ceremony became last, and how often it was filed; `said_no` are the requests that
-    this person had second thoughts about.
+    this person had second thoughts about, `proceeded` those that they said proceed to.
     """
 
     book: CharterBook = field(default_factory=lambda: CharterBook(instance=INSTANCE, practice=True))
@@ -70,6 +70,7 @@ class AgentDisk:
     filed: Mapping[str, int] = field(default_factory=dict)
     attempts: Mapping[str, int] = field(default_factory=dict)
     said_no: frozenset[int] = frozenset()
+    proceeded: frozenset[int] = frozenset()
 
     def publishing(self, publication: Publication) -> "AgentDisk":
         """With something more to publish."""

@@ -1,6 +1,6 @@
 """Takes in what agents publish, as `coordinator.engine.publications` and `charters` do."""
 
-from coordinator.workflow.course import Approved, Contributed, Event, SaidNo
+from coordinator.workflow.course import Approved, Contributed, Event, Proceeded, SaidNo
 from coordinator.workflow.filing import filing_refusal, new_request
 from protocol.accession import accession
 from protocol.charter import Acceptance, Chain, Charter, open_acceptance
@@ -15,6 +15,7 @@ from protocol.session.messages import (
     Approve,
     Contribute,
     FileRequest,
+    Proceed,
     ProposeCharter,
     Publication,
     Reject,
@@ -39,6 +40,12 @@ def take(change: Change, agent: IdentityKey, publication: Publication) -> int | 
             assert rejection.custodian == agent
             kind = EntryKind.REJECTION
             return _on_request(change, rejection.request, SaidNo(signed), kind, publication)
+        case Proceed(filing=filing):
+            number = next(
+                one.id for one in change.store.requests.values() if one.filing.digest == filing
+            )
+            changed = change.apply(number, Proceeded())
+            return changed if isinstance(changed, Refusal) else number
         case Announce(announcement=signed):
             announcement = open_announcement(signed)
             assert announcement.custodian == agent

@@ -33,7 +33,7 @@ from protocol.signing.statements import Signed
 from protocol.standing import needed_by_people
 from quorate.unavailable import Unavailable
 from tests.sim.ledger import Ledger
-from tests.sim.reach import REST, Reach
+from tests.sim.reach import AWAY, REST, Reach
 from tests.sim.store import Change
 from tests.sim.world import Signal
 
@@ -88,13 +88,14 @@ class Pursuit:
             self._ledger.begin(self._watched(request, doing))
 
     async def _watched(self, request: Request, doing: Doing) -> None:
+        rest = REST
         try:
             went_on = await doing(request)
         except Unavailable:
-            went_on = False
+            went_on, rest = False, AWAY
         if not went_on:
-            self._resting[request.id] = self._ledger.world.now + REST
-            self._ledger.later(REST, self.wake)
+            self._resting[request.id] = self._ledger.world.now + rest
+            self._ledger.later(rest, self.wake)
         self._busy.discard(request.id)
         self.wake()
 

@@ -29,6 +29,8 @@ from tests.sim.store import Change
 from tests.sim.unit import SimUnit
 
 T = TypeVar("T")
+AWAY = 30_000
+"""How long to wait before a unit out of reach is tried again, in milliseconds."""
 REST = 5_000
 """How long to wait before what didn't work is tried again, in milliseconds."""
 
@@ -143,7 +145,7 @@ class Reach:
             try:
                 await self.state(unit, (self._ledger.nonce(),))
             except Unavailable:
-                await self._ledger.world.sleep(REST)
+                await self._ledger.world.sleep(AWAY)
             else:
                 self._watched.discard(unit)
                 return

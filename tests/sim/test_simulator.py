@@ -6,14 +6,25 @@ import subprocess
 import sys
 
 from protocol.identifiers import HOUR
+from protocol.request import RequestState
 from tests.sim.ceremony import ceremony
+from tests.sim.invariants import watch
 from tests.sim.shortcuts import shortcuts
 from tests.sim.weather import CHANCES, Fault, Weather
 from tests.sim.world import Crashed, Party, Signal, World
 
 SEED = 7
 ENOUGH = 60
-"""So many seeds see every fault."""
+"""So many seeds see every fault, and every state that they can bring a request into."""
+REACHED = {
+    RequestState.WAITING_IN_LINE,
+    RequestState.COLLECTING,
+    RequestState.READY,
+    RequestState.EXECUTING,
+    RequestState.PARTLY_EXECUTED,
+    RequestState.EXECUTED,
+    RequestState.REJECTED,
+}
 
 DIGEST = """
 import sys
@@ -66,16 +77,19 @@ def test_the_shortcuts_change_nothing():
 
 def test_every_kind_of_fault_fires():
     assert CHANCES.keys() == set(Fault)
-    seen: set[Fault] = set()
+    faults: set[Fault] = set()
+    states: set[RequestState] = set()
     with shortcuts():
         for seed in range(ENOUGH):
             whole = ceremony(seed)
+            eyes = watch(whole)
             whole.begin()
             whole.run()
-            seen |= whole.world.weather.happened.keys()
-            if seen == set(Fault):
+            faults |= whole.world.weather.happened.keys()
+            states |= eyes.states
+            if faults == set(Fault) and states >= REACHED:
                 return
-    raise AssertionError(f"never seen: {sorted(set(Fault) - seen)}")
+    raise AssertionError(f"never seen: {sorted(set(Fault) - faults)}, {sorted(REACHED - states)}")
 
 
 # the parts of it

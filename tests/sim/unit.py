@@ -8,7 +8,17 @@ from hsm_backend.unit.memory import Memory, UnitIdentity
 from hsm_backend.wire import Outcome, Ran, Refused
 from protocol.commands.bodies import kind_of
 from protocol.commands.command import SignedCommand
-from protocol.identifiers import CommandId, Digest, IncarnationId, Nonce, StateVersion, UnitId
+from protocol.identifiers import (
+    HOUR,
+    MINUTE,
+    SECOND,
+    CommandId,
+    Digest,
+    IncarnationId,
+    Nonce,
+    StateVersion,
+    UnitId,
+)
 from protocol.refusals import Refusal
 from protocol.sealing.hpke import PRIVATE_KEY_BYTES
 from protocol.secrets import Secret
@@ -18,6 +28,11 @@ from tests.cast.keys import noise
 from tests.cast.units import CastUnit
 from tests.sim.weather import Fault
 from tests.sim.world import Party, World
+
+OUTAGES = (
+    (Fault.OUT_OF_REACH, 10 * SECOND, 10 * MINUTE),
+    (Fault.LONG_OUTAGE, HOUR, 3 * HOUR),
+)
 
 
 @dataclass(frozen=True)
@@ -63,11 +78,13 @@ class SimUnit(Party):
     @property
     def reachable(self) -> bool:
         """Whether the network gets there."""
-        away = self.world.now < self._away_until
-        if not away and self.world.weather.happens(Fault.OUT_OF_REACH, self.name):
-            self._away_until = self.world.now + self.world.random.randrange(10_000, 600_000)
+        if self.world.now < self._away_until:
             return False
-        return not away
+        for fault, least, most in OUTAGES:
+            if self.world.weather.happens(fault, self.name):
+                self._away_until = self.world.now + self.world.random.randrange(least, most)
+                return False
+        return True
 
     # --- what it is asked -----------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ class Fault(StrEnum):
     ANSWER_LOST = "a unit's answer is lost"
     SESSION_CUT = "an agent's connection breaks, with all that was under way"
     OUT_OF_REACH = "a unit can't be reached for a while"
+    LONG_OUTAGE = "a unit can't be reached for hours"
     COORDINATOR_CRASH_BEFORE_COMMIT = "the coordinator crashes before it has written"
     COORDINATOR_CRASH_AFTER_COMMIT = "the coordinator crashes before anybody was told"
     UNIT_CRASH_BEFORE_COMMIT = "a unit crashes before it has written"
@@ -38,6 +39,7 @@ CHANCES: Mapping[Fault, float] = {
     Fault.ANSWER_LOST: 0.01,
     Fault.SESSION_CUT: 0.01,
     Fault.OUT_OF_REACH: 0.003,
+    Fault.LONG_OUTAGE: 0.001,
     Fault.COORDINATOR_CRASH_BEFORE_COMMIT: 0.005,
     Fault.COORDINATOR_CRASH_AFTER_COMMIT: 0.005,
     Fault.UNIT_CRASH_BEFORE_COMMIT: 0.02,

@@ -169,11 +169,12 @@ class _Run:
             if not self.manner.wait:
                 await self._tell(number)
                 return
+            seconds, more = self.manner.seconds, self._more()
             results = await waiting.wait(
-                self.client, self.console, number, timeout=self.manner.seconds
+                self.client, self.console, number, timeout=seconds, more=more
             )
             if place == last or results.request.state is not RequestState.EXECUTED:
-                waiting.conclude(self.console, results, self.people, more=self._more())
+                waiting.conclude(self.console, results, self.people, more=more)
                 return
 
     async def _sign(self, number: int) -> None:
