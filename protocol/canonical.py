@@ -16,7 +16,7 @@ from protocol.violations import Violation
 
 MAX_DEPTH = 24
 MAX_BYTES = 16 * 1024 * 1024
-_INTEGERS = range(-(1 << 63), 1 << 64)
+_LEAST, _GREATEST = -(1 << 63), (1 << 64) - 1
 
 
 def encode(value: Any) -> bytes:
@@ -45,27 +45,26 @@ def decode(data: bytes, *, limit: int = MAX_BYTES) -> Any:
 
 
 def _ordered(value: Any, depth: int) -> Any:
+    # By exact type, the frequent ones first: this is the busiest function of the whole system.
     if depth == 0:
         raise ValueError(f"nested deeper than {MAX_DEPTH}")
-    match value:
-        case None | bool() | bytes():
-            return value
-        case int():
-            if value not in _INTEGERS:
-                raise ValueError("an integer beyond 64 bits")
-            return value
-        case str():
-            if not unicodedata.is_normalized("NFC", value):
-                raise ValueError("text that is not in normal form C")
-            return value
-        case list() | tuple():
-            return [_ordered(item, depth - 1) for item in value]
-        case dict():
-            if not all(isinstance(key, str) for key in value):
-                raise TypeError("a map key that is not text")
-            return {
-                _ordered(key, depth): _ordered(value[key], depth - 1)
-                for key in sorted(value, key=lambda key: key.encode())
-            }
-        case _:
-            raise TypeError(f"{type(value).__name__} has no canonical encoding")
+    kind = type(value)
+    if kind is str:
+        # ASCII is in normal form C.
+        if not value.isascii() and not unicodedata.is_normalized("NFC", value):
+            raise ValueError("text that is not in normal form C")
+        return value
+    if kind is bytes or kind is bool or value is None:
+        return value
+    if kind is int:
+        if not _LEAST <= value <= _GREATEST:
+            raise ValueError("an integer beyond 64 bits")
+        return value
+    if kind is list or kind is tuple:
+        return [_ordered(item, depth - 1) for item in value]
+    if kind is dict:
+        if not all(type(key) is str for key in value):
+            raise TypeError("a map key that is not text")
+        # Text is in the order of its UTF-8 bytes when it is in the order of its code points.
+        return {_ordered(key, depth): _ordered(value[key], depth - 1) for key in sorted(value)}
+    raise TypeError(f"{kind.__name__} has no canonical encoding")

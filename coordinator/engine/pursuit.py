@@ -14,7 +14,7 @@ from coordinator.engine.charters import judge_proposals
 from coordinator.engine.ledger import Change, Ledger
 from coordinator.engine.operations import state_digests
 from coordinator.engine.units import Units
-from coordinator.store import requests
+from coordinator.store import histories, requests
 from coordinator.workflow.course import (
     Event,
     Execute,
@@ -31,14 +31,16 @@ from coordinator.workflow.course import (
     deadline,
     wanted,
 )
+from coordinator.workflow.filing import person_not_in_charter, unit_not_in_charter
 from coordinator.workflow.line import next_to_open
 from coordinator.workflow.live import expires, live_copies
 from protocol.charter import Charter
 from protocol.commands.bodies import LoadNewRegister
 from protocol.commands.command import SignedCommand
 from protocol.commands.rules import refusal_of
+from protocol.history import History
 from protocol.identifiers import Nonce, UnitId
-from protocol.receipts import RefusalAnswer, StateAnswer
+from protocol.receipts import Receipt, RefusalAnswer, StateAnswer
 from protocol.record.entries import EntryKind
 from protocol.refusals import Refusal
 from protocol.request import Opening, Outcome, Request, RequestState, Target, TargetProgress
@@ -91,6 +93,8 @@ class Pursuit:
             reachable = self._units.reachable(unit)
             if one.reachable != reachable:
                 await self._apply(request.id, Reached(unit, reachable))
+            if history is not None and await self._ran_before(request, one, history):
+                continue
             if (
                 history is not None
                 and request.state in (RequestState.COLLECTING, RequestState.READY)
@@ -99,6 +103,21 @@ class Pursuit:
                 found = f"state version {len(history.entries)}"
                 await self._apply(request.id, Moved(unit, found))
         self._awake.set()
+
+    async def _ran_before(self, request: Request, one: TargetProgress, history: History) -> bool:
+        """Whether the unit's history holds the receipt: its answer was lost, or others ran it."""
+        place = one.target.version
+        entry = history.entries[place] if place < len(history.entries) else None
+        if not isinstance(entry, Receipt) or entry.parsed() != request.command(one.target):
+            return False
+
+        async def read(connection: AsyncConnection) -> Sequence[Signed]:
+            return await histories.page(connection, one.unit, place, 1)
+
+        (receipt,) = await self._ledger.database.read(read)
+        logged = (EntryKind.EXECUTION, to_bytes(receipt))
+        await self._apply(request.id, Ran(one.unit, receipt), logged)
+        return True
 
     async def _round(self) -> float | None:
         """Starts whatever is wanted; gives the seconds until something has to be looked at."""
@@ -210,11 +229,14 @@ class Pursuit:
         return True
 
     def _fit(self, request: Request, state: StateAnswer, charter: Charter) -> int | Refusal:
-        body = request.filing.body
-        needed = needed_by_people(body, state.state, charter)
+        filing = request.filing
+        stranger = unit_not_in_charter(filing, charter) or person_not_in_charter(filing, charter)
+        if stranger is not None:
+            return stranger  # the charter may have changed while it waited in line
+        needed = needed_by_people(filing.body, state.state, charter)
         if isinstance(needed, Refusal):
             return needed
-        return refusal_of(body, state.state) or needed
+        return refusal_of(filing.body, state.state) or needed
 
     async def _fix(
         self, request: Request, charter: Charter, targets: tuple[UnitId, ...]
@@ -289,21 +311,20 @@ class Pursuit:
         for result in went_well:
             if isinstance(result, BaseException):
                 raise result
-        return True
+        return all(went_well)
 
-    async def _execute_on(self, request: Request, unit: UnitId) -> None:
+    async def _execute_on(self, request: Request, unit: UnitId) -> bool:
+        """Whether the unit said its last word: a No that may become a Yes isn't."""
         outcome = await self._units.execute(unit, _command(request, unit))
         crash_point("coordinator: executed, before it is stored")
-        event: Event
         if isinstance(outcome, Signed):
-            event, logged = Ran(unit, outcome), (EntryKind.EXECUTION, to_bytes(outcome))
-        else:
-            refusal, answer = outcome
-            event, logged = (
-                SaidNoUnit(unit, refusal, answer),
-                (EntryKind.REFUSAL, to_bytes(refusal)),
-            )
-        await self._apply(request.id, event, logged)
+            logged = (EntryKind.EXECUTION, to_bytes(outcome))
+            await self._apply(request.id, Ran(unit, outcome), logged)
+            return True
+        refusal, answer = outcome
+        logged = (EntryKind.REFUSAL, to_bytes(refusal))
+        await self._apply(request.id, SaidNoUnit(unit, refusal, answer), logged)
+        return not answer.can_still_run
 
     async def _apply(self, number: int, event: Event, *logged: tuple[EntryKind, bytes]) -> None:
         async def work(change: Change) -> None:

@@ -143,15 +143,16 @@ class Units:
 
     async def _ask(self, unit: UnitId, question: Callable[[UnitDriver], Awaitable[T]]) -> T:
         driver = self._drivers.get(unit)
-        if driver is None:
-            raise Unavailable(f"crypto unit {short(unit)} is out of reach")
         try:
+            if driver is None:
+                raise Unavailable(f"crypto unit {short(unit)} is out of reach")
             answer = await question(driver)
         except Unavailable:
             if self._reachable.get(unit, True):
                 self._reachable[unit] = False
                 await self._on_change(unit)
-                self._spawn(self._watch(unit))
+                if driver is not None:  # else its host is looked for already
+                    self._spawn(self._watch(unit))
             raise
         if not self.reachable(unit):
             self._reachable[unit] = True

@@ -189,7 +189,7 @@ def gather(
             answers = _open_states(replies.messages[0], missing, wanted, nonce)
             for unit in missing:
                 if unit not in answers:
-                    found[unit] = _out_of_reach(wanted[unit], memory)
+                    found[unit] = yield from _out_of_reach(wanted[unit], memory)
                     continue
                 one = yield from _unit(wanted[unit], answers[unit], asked, memory, accepted)
                 if one is not None:
@@ -214,11 +214,24 @@ def _open_states(
     return answers
 
 
-def _out_of_reach(unit: CharterUnit, memory: Memory) -> UnitEvidence:
+def _out_of_reach(unit: CharterUnit, memory: Memory) -> Gathering[UnitEvidence]:
+    """What was seen last of it, and what its receipts have told the coordinator since."""
     seen = memory.seen(unit.id)
     if seen is None:
         return UnitEvidence(unit=unit)
-    return UnitEvidence(unit=unit, history=seen.history, before=seen.history, before_at=seen.at)
+    history = seen.history
+    while True:
+        replies = yield (AskHistory(unit.id, len(history.entries)),)
+        page = replies.messages[0]
+        if not isinstance(page, HistoryPage):
+            raise Violation("an answer to another question")
+        if not page.entries or len(history.entries) >= MAX_ENTRIES:
+            break
+        try:
+            history = verify_history(page.entries, unit.certificate.identity, known=history)
+        except Violation:
+            break  # it doesn't go on from what was seen; the unit itself will have to say why
+    return UnitEvidence(unit=unit, history=history, before=seen.history, before_at=seen.at)
 
 
 def _unit(

@@ -11,7 +11,6 @@ from typing import TypeVar
 from protocol.charter import Acceptance, Charter
 from protocol.displayable import Reason
 from protocol.identifiers import HOUR, MINUTE, SECOND
-from protocol.refusals import Rule
 from protocol.request import Announcement, Request
 from protocol.sealing import hpke
 from protocol.sealing.contribution import vp_of
@@ -187,7 +186,7 @@ class SimAgent(Link):
     def _object(self, news: RequestNews, objection: Objection, evidence: Evidence) -> None:
         number = news.request.id
         self.world.note(f"{self.name}'s agent objects to {number}: {objection.what[:60]}")
-        if objection.exit is Exit.ALARM and not _for_want_of_an_answer(objection, evidence):
+        if objection.exit is Exit.ALARM:
             self.alarms.append(objection)
         else:
             self.objections.append(objection)
@@ -299,9 +298,3 @@ class SimAgent(Link):
         except StopIteration as done:
             result: T = done.value
             return result
-
-
-def _for_want_of_an_answer(objection: Objection, evidence: Evidence) -> bool:
-    """Whether it only says that a unit out of reach is further than the agent has seen it."""
-    away = any(one.answer is None for one in evidence.units.values())
-    return away and objection.rule == Rule.STATE_CHANGED
