@@ -39,8 +39,9 @@ Signature = NewType("Signature", Annotated[bytes, msgspec.Meta(min_length=8, max
 
 IncarnationId = NewType("IncarnationId", _Bytes16)
 
-Instant = NewType("Instant", _Milliseconds)
-"""Milliseconds since 1970-01-01 00:00 UTC."""
+_YEAR_9000 = 221_845_392_000_000
+Instant = NewType("Instant", Annotated[int, msgspec.Meta(ge=0, lt=_YEAR_9000)])
+"""Milliseconds since 1970-01-01 00:00 UTC, before the year 9000: every calendar can show it."""
 
 Duration = NewType("Duration", _Milliseconds)
 """Milliseconds."""

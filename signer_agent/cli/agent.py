@@ -168,18 +168,18 @@ async def approve(
     screen = await giving.show(client, console, number)
     chosen = giving.Only(signature=only != "part", part=only != "signature")
     passwords = password_source.passwords(console)
-    given = await giving.give(client, console, screen, passwords, chosen)
-    if given is None:
+    people = await People.known(client)
+    done = await giving.give_all(client, console, screen, passwords, people, chosen)
+    if not done:
         raise Trouble(
             Exit.REFUSED,
             "the password was empty; nothing was signed or given",
             next=f"quorate agent approve {number}, or reject it",
         )
-    giving.say_given(console, screen, given, client.directory.read().person)
-    gave = {"signed_units": given.signed_units, "sealed_units": given.sealed_units}
-    people = await People.known(client)
+    for seen, given in done:
+        giving.say_given(console, seen, given, client.directory.read().person)
+    gave = giving.totals(done)
     if not wait:
-        await waiting.until_counted(client, screen, given, people)
         await waiting.settled(client, number, people)
         await waiting.tell(client, console, number, people, gave)
         return

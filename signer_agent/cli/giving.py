@@ -1,12 +1,15 @@
 """Giving what a request wants: the screen, the passwords, and what came of it."""
 
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, replace
 
 from protocol.identifiers import VP, grouped
 from quorate import clock, times
 from quorate.console import Console
-from quorate.exits import Exit, Trouble
+from quorate.exits import Exit, Json, Trouble
 from quorate.prompts import Passwords
+from signer_agent.cli import waiting
+from signer_agent.cli.people import People
 from signer_agent.cli.screens import counted, lines_of
 from signer_agent.client.agent_client import AgentClient
 from signer_agent.desk.screen import Screen
@@ -51,6 +54,47 @@ async def wanted(client: AgentClient, number: int) -> Screen | None:
 
 def _own_parts(client: AgentClient) -> set[VP]:
     return {part.vp for part in part_files.list_in(client.directory.keys).usable}
+
+
+async def give_all(
+    client: AgentClient,
+    console: Console,
+    screen: Screen,
+    passwords: Passwords,
+    people: People,
+    only: Only,
+) -> list[tuple[Screen, Given]]:
+    """Gives what is wanted, further parts of the same person too; nothing for an empty password.
+
+    What was given, with the screen that it was given on, once the agent knows that it is counted.
+    """
+    done: list[tuple[Screen, Given]] = []
+    wanted_now: Screen | None = screen
+    while wanted_now is not None:
+        given = await give(client, console, wanted_now, passwords, only)
+        if given is None:
+            break
+        done.append((wanted_now, given))
+        await waiting.until_counted(client, wanted_now, given, people)
+        only = replace(only, signature=False)
+        wanted_now = await _next_part(client, screen.request) if given.sealed_units else None
+    return done
+
+
+async def _next_part(client: AgentClient, number: int) -> Screen | None:
+    """The request, if it wants another part of this person; by now it may well run."""
+    with contextlib.suppress(Trouble):
+        screen = await wanted(client, number)
+        return screen if screen is not None and screen.part is not None else None
+    return None
+
+
+def totals(done: list[tuple[Screen, Given]]) -> dict[str, Json]:
+    """For scripts: for how many units it was signed, and parts sealed."""
+    return {
+        "signed_units": max((given.signed_units for _, given in done), default=0),
+        "sealed_units": max((given.sealed_units for _, given in done), default=0),
+    }
 
 
 async def give(

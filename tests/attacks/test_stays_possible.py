@@ -22,11 +22,11 @@ from protocol.receipts import Receipt
 from protocol.refusals import Rule
 from protocol.request import RequestState
 from protocol.schema import to_bytes
-from protocol.session.messages import Approve, RequestNews
+from protocol.session.messages import Approve, HistoryPage, RequestNews
 from protocol.unit_state import Attribute, RegisterState
 from quorate.exits import Exit
 from signer_agent.daemon import link
-from signer_agent.trust.evidence import Question
+from signer_agent.trust.evidence import AskHistory, Question, Reply
 from tests.attacks.bends import bend
 from tests.attacks.conftest import Attack
 from tests.attacks.victim import Victim, says
@@ -159,9 +159,17 @@ async def test_it_may_run_on_some_units_only(attack: Attack):
 
 
 async def test_it_may_hide_a_unit(attack: Attack):
-    """Then its last verified state is shown with its age, and the signature is bound to that."""
+    """And its receipts. Then its last verified state is shown with its age, and the signature is
+    bound to that."""
     async with attack() as bob:
         hidden, seen = bob.world.units
+
+        def hides(question: Question) -> Reply | None:
+            if isinstance(question, AskHistory) and question.unit == hidden.id:
+                return HistoryPage(ref=0, entries=())
+            return bob.world.answer(question)
+
+        bob.evil.answer = hides
         await bob.looks()
         hidden.run(Void(), [CAROL])
         bob.world.pass_time(2 * HOUR)

@@ -56,7 +56,7 @@ class Terminal:
     def expect(self, text: str) -> None:
         """Reads until the screen shows `text` below all that was expected before."""
         while (found := self.screen.find(text, self._read)) < 0:
-            if not self._more():
+            if not self.more():
                 raise AssertionError(f"{text!r} didn't come; the screen is:\n{self.screen}")
         self._read = found + len(text)
 
@@ -66,11 +66,12 @@ class Terminal:
 
     def ends(self) -> int:
         """Reads to the end, and gives the exit code."""
-        while self._more():
+        while self.more():
             pass
         return self._process.wait(_PATIENCE_S)
 
-    def _more(self) -> bool:
+    def more(self) -> bool:
+        """Waits for what comes next and adds it to the screen; False at the end."""
         ready, _, _ = select.select([self._ours], [], [], _PATIENCE_S)
         if not ready:
             raise AssertionError(f"nothing came; the screen is:\n{self.screen}")

@@ -195,16 +195,17 @@ class _Run:
         if wanted is None:
             return ""
         giving.show_screen(self.client, self.console, wanted)
-        given = await giving.give(self.client, self.console, wanted, self.passwords, _GIVING)
-        if given is None:
+        done = await giving.give_all(
+            self.client, self.console, wanted, self.passwords, self.people, _GIVING
+        )
+        if not done:
             return ", unsigned"
         me = self.client.directory.read().person
         texts = []
-        if given.signed_units:
+        if any(given.signed_units for _, given in done):
             texts.append(f"signed by {me} ({wanted.have + 1} of {wanted.needed})")
-        if given.sealed_units:
-            texts.append(f"part given by {me}")
-        await waiting.until_counted(self.client, wanted, given, self.people)
+        if parts := sum(given.sealed_units > 0 for _, given in done):
+            texts.append(f"{'part' if parts == 1 else f'{parts} parts'} given by {me}")
         return f", {', '.join(texts)}"
 
     async def _moves(self, number: int) -> bool:
