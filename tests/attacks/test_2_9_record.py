@@ -129,10 +129,10 @@ async def test_a_log_with_another_key(attack: Attack):
 
 async def test_answers_about_the_log_are_hidden(attack: Attack, monkeypatch: pytest.MonkeyPatch):
     """It may refuse; then nothing is signed."""
-    monkeypatch.setattr(link, "ANSWER_SECONDS", 0.01)
     async with attack() as bob:
         seen = await bob.sees(bob.world.open(RAISE))
         follows(bob, lambda _: None)
+        monkeypatch.setattr(link, "ANSWER_SECONDS", 0.01)
         says(await bob.objects(seen), Exit.UNREACHABLE, None, "doesn't answer")
         bob.evil.answer = bob.world.answer
         monkeypatch.setattr(link, "ANSWER_SECONDS", 30)

@@ -107,9 +107,9 @@ def test_one_administrator_may_zeroize_where_the_attribute_is_on():
 
 async def test_it_may_refuse(attack: Attack, monkeypatch: pytest.MonkeyPatch):
     """Then nothing happens, and it is said; what was given isn't lost."""
-    monkeypatch.setattr(link, "ANSWER_SECONDS", 0.01)
     async with attack() as bob:
         seen = await bob.sees(bob.world.open(POINT))
+        monkeypatch.setattr(link, "ANSWER_SECONDS", 0.01)
 
         def silent(question: Question) -> None:
             return None
