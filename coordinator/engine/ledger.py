@@ -164,6 +164,8 @@ class Ledger:
         self.rolled_back = False
         """Whether an agent has seen more of the log than it holds: nothing runs then."""
         self.wake: Callable[[], None] = lambda: None
+        self.told = 0
+        """How much news there were since the start: as long as it stays, nothing has changed."""
         self._gathered: Gathered | None = None
         database.at_the_end = self._write_down
 
@@ -197,6 +199,7 @@ class Ledger:
 
     def _push(self, items: list[feed.Item]) -> None:
         if items:
+            self.told += len(items)
             self.hub.tell(items)
             self.wake()
 

@@ -64,6 +64,7 @@ class Pursuit:
         self._awake = asyncio.Event()
         self._busy: dict[int, asyncio.Task[None]] = {}
         self._resting: dict[int, float] = {}
+        self._open_at: tuple[int, Sequence[Request]] | None = None
         ledger.wake = self._awake.set
 
     async def run(self) -> None:
@@ -180,12 +181,15 @@ class Pursuit:
             return False
         nonce = Nonce(self._ledger.entropy(32))
         states: dict[UnitId, StateAnswer] = {}
-        for unit in request.filing.targets:
-            try:
-                _, states[unit] = await self._units.state(unit, (nonce,))
-            except Unavailable:
-                if not request.filing.leave_out:
-                    raise
+        answers = await asyncio.gather(
+            *(self._units.state(unit, (nonce,)) for unit in request.filing.targets),
+            return_exceptions=True,
+        )
+        for unit, answer in zip(request.filing.targets, answers, strict=True):
+            if not isinstance(answer, BaseException):
+                states[unit] = answer[1]
+            elif not (isinstance(answer, Unavailable) and request.filing.leave_out):
+                raise answer
         if await self._ended_needless(request):
             return True
         needed: dict[UnitId, int] = {}
@@ -343,10 +347,15 @@ class Pursuit:
         await self._ledger.change(work)
 
     async def _not_ended(self) -> Sequence[Request]:
+        """All that have not ended; read anew only when something was told since."""
+
         async def read(connection: AsyncConnection) -> Sequence[Request]:
             return await requests.not_ended(connection, self._ledger.instance)
 
-        return await self._ledger.database.read(read)
+        told = self._ledger.told
+        if self._open_at is None or self._open_at[0] != told:
+            self._open_at = (told, await self._ledger.database.read(read))
+        return self._open_at[1]
 
 
 def _command(request: Request, unit: UnitId) -> SignedCommand:

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from coordinator.store import histories
 from coordinator.store.database import Database
 from hsm_backend.client.driver import Outcome, Ran, Refused, UnitDriver
+from protocol.commands.bodies import Zeroize
 from protocol.commands.command import SignedCommand
 from protocol.history import History, verify_history
 from protocol.identifiers import Digest, IdentityKey, Nonce, StateVersion, UnitId, short
@@ -26,6 +27,7 @@ from protocol.receipts import (
     open_refusal,
     open_state,
 )
+from protocol.schema import from_bytes
 from protocol.sealing.importer import ImporterKey, open_importer_key
 from protocol.signing.statements import Signed
 from protocol.unit_identity import UnitCertificate
@@ -122,7 +124,7 @@ class Units:
                 entry = open_entry(receipt, self._identity(unit))
                 if not isinstance(entry, Receipt) or entry.command != command.command:
                     raise Violation("a receipt for another command")
-                await self._follow(unit, entry_hash(receipt))
+                await self._follow(unit, entry_hash(receipt), receipt)
                 return receipt
             case Refused(refusal=refusal):
                 return self._opened_refusal(unit, command, refusal)
@@ -159,14 +161,21 @@ class Units:
             await self._on_change(unit)
         return answer
 
-    async def _follow(self, unit: UnitId, head: Digest) -> None:
-        """Fetches and verifies the history up to the entry with this hash."""
+    async def _follow(self, unit: UnitId, head: Digest, at_hand: Signed | None = None) -> None:
+        """Fetches and verifies the history up to the entry with this hash.
+
+        Where the entry `at_hand` is the next one, nothing has to be fetched.
+        """
         async with self._locks.setdefault(unit, asyncio.Lock()):
             known = self._histories.get(unit)
             if known is not None and known.position(head) is not None:
                 return
             version = StateVersion(len(known.entries) if known else 0)
-            entries = await self._ask(unit, lambda driver: driver.history(unit, version))
+            entries: Sequence[Signed]
+            if known is not None and at_hand is not None and _is_next(at_hand, known):
+                entries = (at_hand,)
+            else:
+                entries = await self._ask(unit, lambda driver: driver.history(unit, version))
             history = verify_history(entries, self._identity(unit), known=known)
 
             async def keep(connection: AsyncConnection) -> None:
@@ -230,3 +239,10 @@ class Units:
         task = asyncio.ensure_future(work)
         self._watching.add(task)
         task.add_done_callback(self._watching.discard)
+
+
+def _is_next(signed: Signed, known: History) -> bool:
+    """Whether a receipt follows right after what is known, and no birth follows it."""
+    receipt = from_bytes(Receipt, signed.statement)
+    zeroizes = isinstance(receipt.parsed().body, Zeroize)
+    return receipt.previous == known.hashes[-1] and not zeroizes

@@ -232,10 +232,8 @@ def _present(console: Console, known: Charters, version: Charter, me: str, *, as
 
     before = next((one.charter for one in reversed(known.versions) if one.accepted_here), None)
     asked = comparison(_chain(known, version), before, PersonName(me))
-    console.say(
-        f"Charter of {version.instance}, version {version.number}: who belongs together. "
-        "From now on your agent will know nobody else."
-    )
+    console.say(f"Charter of {version.instance}, version {version.number}: who belongs together.")
+    console.say("From now on your agent will know nobody else.")
     console.say()
     for text in charter_screens.charter_lines(version, me, full=False):
         console.say(text)

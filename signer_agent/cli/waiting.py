@@ -217,12 +217,11 @@ def going_on(request: Request, people: People) -> str:
     count = len(request.progress)
     match request.state:
         case RequestState.COLLECTING:
-            waits = []
-            if signers := people.could_sign(request):
-                waits.append(names(signers, last="or"))
-            if givers := people.missing_givers(request):
-                waits.append(names(givers))
-            waiting = f"    waiting for {'; '.join(waits)}" if waits else ""
+            signers, givers = people.could_sign(request), people.missing_givers(request)
+            waits = names(signers, last="or") or names(givers)
+            if signers and givers:
+                waits = f"{waits} to sign; parts of {names(givers)}"
+            waiting = f"    waiting for {waits}" if waits else ""
             return have(request, people) + waiting
         case RequestState.READY if held:
             return (

@@ -91,13 +91,17 @@ def signed_before(review: Review, seat: Seat, ski: SKI) -> Objection | None:
         return None
     first = seat.memory.earlier(review.screen.digest, ski)
     when = "elsewhere" if first is None else f"first {times.moment(first.at, now=review.at)}"
+    screen = review.screen
     return refused(
         refuse(
             Rule.SIGNED_BEFORE,
-            expected=f"a key of {' or '.join(review.screen.waiting_for) or 'nobody'}",
+            expected=f"a key of {' or '.join(screen.waiting_for) or 'nobody'}",
             found=f"{short(ski)} again, {when}",
         ),
         untouched=_UNTOUCHED,
+    ).but(
+        next=f"nothing: still {screen.have} of {screen.needed}. If that first one wasn't you, call "
+        "the others now"
     )
 
 

@@ -86,6 +86,7 @@ def if_not(
     if len(others) < needed - have:
         return ("Without your signature it can't run: it expires and nothing changes.",)
     ending = "the last signature" if needed - have == 1 else f"the {needed - have} missing ones"
+    all_of_them = len(others) == needed - have
     return (
-        f"{' or '.join(others)} may give {ending}. Without them it expires and nothing changes.",
+        f"{(' and ' if all_of_them else ' or ').join(others)} may give {ending}. Without them it expires and nothing changes.",
     )
