@@ -4,7 +4,8 @@ One canonical document; a change is a new version that names the one before. For
 `docs/decisions/0002-charter.md`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -79,7 +80,7 @@ class Floor(Struct):
     exit_people: _Count
 
 
-class Charter(Struct):
+class Charter(Struct, dict=True):
     """One version of the charter. Units are in the order of their ids, people of their names."""
 
     instance: InstanceName
@@ -122,7 +123,7 @@ class Charter(Struct):
             return "one person could leave imprint mode alone, and the charter must say so"
         return None
 
-    @property
+    @cached_property
     def digest(self) -> Digest:
         """What names this version, and what its twelve words are made from."""
         return digest(Label.CHARTER, self)
@@ -141,10 +142,11 @@ class Charter(Struct):
 
     def owner_of(self, ski: SKI) -> Person | None:
         """Whose signature key this is."""
-        for person in self.people:
-            if any(key.ski == ski for key in person.keys):
-                return person
-        return None
+        return self._owners.get(ski)
+
+    @cached_property
+    def _owners(self) -> Mapping[SKI, Person]:
+        return {key.ski: person for person in self.people for key in person.keys}
 
     def custodian(self, agent: IdentityKey) -> Person | None:
         """Whose agent has this identity key."""

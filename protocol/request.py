@@ -7,6 +7,7 @@ request.
 """
 
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated
 
 import msgspec
@@ -47,7 +48,7 @@ class CeremonyStep(Struct):
     step: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 
 
-class Filing(Struct):
+class Filing(Struct, dict=True):
     """What is asked for. Exactly one of `custodian` and `account` says by whom.
 
     `targets` are in ascending order; `leave_out` is the filer's word that targets out of reach or
@@ -80,7 +81,7 @@ class Filing(Struct):
             return "a request is valid for 2 minutes to 7 days"
         return None
 
-    @property
+    @cached_property
     def digest(self) -> Digest:
         """What names the filing."""
         return digest(Label.FILING, self)
@@ -91,7 +92,7 @@ def open_filing(signed: Signed, custodian: IdentityKey) -> Filing:
     return open_statement(Filing, Label.FILING, signed, custodian)
 
 
-class Opening(Struct):
+class Opening(Struct, dict=True):
     """What is fixed when people are asked. `checkpoint` is the digest of the log's checkpoint.
 
     `targets` are those of the filing that were in reach and fit; the others are in `left_out`.
@@ -107,7 +108,7 @@ class Opening(Struct):
     not_after: Instant
     nonce: Nonce
 
-    @property
+    @cached_property
     def digest(self) -> Digest:
         """The request digest."""
         return digest(Label.REQUEST, self)

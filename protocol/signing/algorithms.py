@@ -8,6 +8,7 @@ the other; both must verify.
 
 import hashlib
 from enum import StrEnum
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, mldsa
@@ -32,6 +33,7 @@ class Algorithm(StrEnum):
     ED25519_ML_DSA_65 = "ed25519+ml-dsa-65"
 
 
+@lru_cache(maxsize=1024)
 def ski_of(algorithm: Algorithm, public_key: bytes) -> SKI:
     """The subject key identifier: SHA-256 of the public key. Violation if it is malformed."""
     check_public_key(algorithm, public_key)

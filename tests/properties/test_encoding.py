@@ -12,7 +12,7 @@ from protocol.canonical import decode, encode
 from protocol.charter import Charter
 from protocol.commands.command import Command, SignedCommand
 from protocol.receipts import Entry
-from protocol.schema import from_bytes, to_bytes
+from protocol.schema import Struct, from_bytes, to_bytes, to_plain
 from protocol.violations import Violation
 from tests.cast.charters import instance
 from tests.cast.people import ALICE, BOB
@@ -162,3 +162,28 @@ def test_a_promise_of_much_takes_no_memory(count: int, content: bytes) -> None:
         data = bytes([code]) + (count + len(content) + 1).to_bytes(4) + content
         with pytest.raises(Violation):
             decode(data)
+
+
+class Said(Struct):
+    text: str
+    number: int
+    data: bytes
+    more: tuple[str, ...]
+
+
+@given(
+    st.text(), st.integers(-(1 << 63), (1 << 64) - 1), st.binary(max_size=40), st.lists(st.text())
+)
+def test_the_quick_way_writes_what_the_long_way_writes(
+    text: str, number: int, data: bytes, more: list[str]
+):
+    """protocol.schema has msgspec write ASCII structures: the bytes are canonical's still."""
+    value = Said(text=text, number=number, data=data, more=tuple(more))
+    try:
+        expected = canonical.encode(to_plain(value))
+    except ValueError:
+        with pytest.raises(ValueError):
+            to_bytes(value)
+        return
+    assert to_bytes(value) == expected
+    assert from_bytes(Said, expected) == value
