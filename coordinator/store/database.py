@@ -13,7 +13,6 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from coordinator.store.sqlite import DRIVER
 from quorate.crash_points import crash_point
 from quorate.exits import Exit, Trouble
 
@@ -41,7 +40,7 @@ class Database:
     @classmethod
     async def open(cls, path: Path) -> "Database":
         """Opens the file, which `migrate` has made."""
-        engine = create_async_engine(f"{DRIVER}:///{path}")
+        engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
         event.listen(engine.sync_engine, "connect", _pragmas)
         event.listen(engine.sync_engine, "begin", _begin)
         return cls(engine)

@@ -14,7 +14,15 @@ from quorate.exits import Exit, Json, Trouble
 from signer_agent.cli import charter_screens
 from signer_agent.cli.place import agent_option
 from signer_agent.client.agent_client import AgentClient
-from signer_agent.local.messages import CharterLine, Charters, GetCharters, GetStatus, Status
+from signer_agent.local.messages import (
+    CharterLine,
+    Charters,
+    GetCharters,
+    GetStatus,
+    GetUnits,
+    Status,
+    Units,
+)
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 _NEW_FILE = click.Path(path_type=Path, dir_okay=False)
@@ -68,7 +76,7 @@ async def new(
     made = _next_version(
         status,
         known,
-        _units(unit_files, known),
+        _units(unit_files) if unit_files else await _units_as_they_are(client, known),
         Floor(signatures=signatures, revocations=revocations, exit_people=exit_people),
         alone,
         set(without),
@@ -79,20 +87,30 @@ async def new(
     console.object({"instance": made.instance, "version": made.number, "digest": made.digest.hex()})
 
 
-def _units(files: Sequence[Path], known: Charters) -> tuple[CharterUnit, ...]:
+async def _units_as_they_are(client: AgentClient, known: Charters) -> tuple[CharterUnit, ...]:
+    """Those of the newest version, with their newest verified receipts.
+
+    A version that names an older one never comes into force once a unit has left imprint mode.
+    """
+    if not known.versions:
+        raise Trouble(
+            Exit.USAGE,
+            "a first charter needs the units",
+            next="at each unit host: quorate unit show DIR --export FILE; then --units FILE",
+        )
+    now = {one.unit.unit: one.last_receipt for one in (await client.ask(GetUnits(), Units)).units}
+    return tuple(
+        unit.but(last_receipt=now.get(unit.id) or unit.last_receipt)
+        for unit in known.versions[-1].charter.units
+    )
+
+
+def _units(files: Sequence[Path]) -> tuple[CharterUnit, ...]:
     from protocol.receipts import entry_hash, open_entry
     from protocol.schema import from_bytes
     from protocol.unit_identity import OfferedUnits
     from protocol.violations import Violation
 
-    if not files:
-        if not known.versions:
-            raise Trouble(
-                Exit.USAGE,
-                "a first charter needs the units",
-                next="at each unit host: quorate unit show DIR --export FILE; then --units FILE",
-            )
-        return known.versions[-1].charter.units
     units: list[CharterUnit] = []
     for path in files:
         try:
@@ -271,7 +289,8 @@ async def diff(console: Console, client: AgentClient) -> None:
         f"{line.charter.number}"
     )
     for one in found:
-        console.say(f"  {charter_screens.said(one)}")
+        for text in charter_screens.said(one):
+            console.say(f"  {text}")
     if not found:
         console.say("  nothing differs but the number")
     found_objects: list[Json] = [

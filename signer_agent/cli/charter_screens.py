@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from protocol.charter import Charter, CharterUnit
 from protocol.identifiers import grouped
 from protocol.signing.words import words_of
-from quorate.console import Console
+from quorate.console import WIDTH, Console
 from quorate.exits import Exit, Trouble
 from quorate.prompts import confirmed
 from signer_agent.cli.screens import counted, names, order
@@ -14,6 +14,9 @@ from signer_agent.local.messages import CharterLine
 from signer_agent.trust.difference import Comparison, Difference
 
 _LABEL = 14
+_NAME = 11
+_MARGIN = 5
+_SHORT = 20
 _SAME_WORDS = "--same-words"
 
 
@@ -21,15 +24,19 @@ def charter_lines(version: Charter, me: str, *, full: bool) -> Iterator[str]:
     """The whole version; `full` adds the keys that the words stand for too."""
     yield _row("Real", "no, PRACTICE" if version.practice else "yes, not practice")
     yield _row("People", "each signed their own entry with these keys; checked here")
+    called = {
+        one.name: f"{one.name} (you)" if one.name == me else one.name for one in version.people
+    }
+    wide = max(_NAME, *(len(name) + 2 for name in called.values()))
     for person in version.people:
-        name = person.name + (" (you)" if person.name == me else "")
+        name: str = called[person.name]
         for key in person.keys:
-            yield f"     {name:<11}{key.claim.algorithm.value}  {grouped(key.ski)}"
+            yield f"     {name:<{wide}}{key.claim.algorithm.value}  {grouped(key.ski)}"
             name = ""
         if not person.keys:
-            yield f"     {name:<11}no signature key; may give key parts"
+            yield f"     {name:<{wide}}no signature key; may give key parts"
         if full:
-            yield f"     {'':<11}agent    {grouped(person.agent)}"
+            yield f"     {'':<{wide}}agent    {grouped(person.agent)}"
     for place, unit in enumerate(sorted(version.units, key=_order)):
         said = unit.certificate
         text = f"{said.type.upper():<13}{said.location}  serial {said.serial}"
@@ -64,12 +71,20 @@ def difference_lines(differences: Sequence[Difference], before: Charter) -> Iter
     what = f"against version {before.number}, which you accepted"
     yield _row("Changes", what if differences else f"nothing {what}")
     for one in differences:
-        yield f"     ! {said(one)}"
+        first, *more = said(one)
+        yield f"     ! {first}"
+        for text in more:
+            yield f"       {text}"
 
 
-def said(difference: Difference) -> str:
-    """One difference in a line."""
-    return f"{difference.what}: {difference.before} → {difference.after}"
+def said(difference: Difference) -> list[str]:
+    """One difference in a line, or with both values on lines of their own."""
+    line = f"{difference.what}: {difference.before} → {difference.after}"
+    if len(line) <= WIDTH - 2 * _MARGIN or " → " in difference.what:
+        return [line]
+    if len(difference.before) < _SHORT:
+        return [difference.what, f"  {difference.before} → {difference.after}"]
+    return [difference.what, f"  was  {difference.before}", f"  now  {difference.after}"]
 
 
 def compare(console: Console, asked: Comparison) -> None:

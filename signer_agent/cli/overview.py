@@ -14,7 +14,8 @@ from quorate.exits import Exit, Json, Trouble
 from signer_agent.cli.people import People
 from signer_agent.cli.rejecting import rejected_by
 from signer_agent.cli.screens import have, wanted
-from signer_agent.cli.waiting import going_on
+from signer_agent.cli.waiting import going_on, waits_for
+from signer_agent.cli.waiting import have as have_so_far
 from signer_agent.client.agent_client import AgentClient
 from signer_agent.keys import part_files, signature_files
 from signer_agent.local.messages import (
@@ -67,8 +68,18 @@ async def everything(client: AgentClient, console: Console) -> None:
     objects: list[Json] = []
     for request in (await client.ask(GetRequests(), Requests)).requests:
         what = _title(request, people)
-        goes = "" if request.ended else going_on(request, people)
-        rows.append((str(request.id), request.state.value, what, goes, _until(request, now)))
+        there = have_so_far(request, people) if request.state is RequestState.COLLECTING else ""
+        opening = None if request.ended else request.opening
+        rows.append(
+            (
+                str(request.id),
+                request.state.value,
+                what,
+                there,
+                waits_for(request, people),
+                "" if opening is None else times.in_table(opening.not_after),
+            )
+        )
         objects.append(
             {
                 "id": request.id,
@@ -79,7 +90,7 @@ async def everything(client: AgentClient, console: Console) -> None:
         )
     if rows:
         until = f"UNTIL ({times.zone_header(now)})"
-        console.table(("ID", "STATE", "COMMAND", "HAVE, WAITING FOR", until), rows)
+        console.table(("ID", "STATE", "COMMAND", "HAVE", "WAITING FOR", until), rows)
     else:
         console.say("No request is known here.")
     console.object({"requests": objects})

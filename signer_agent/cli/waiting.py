@@ -217,10 +217,7 @@ def going_on(request: Request, people: People) -> str:
     count = len(request.progress)
     match request.state:
         case RequestState.COLLECTING:
-            signers, givers = people.could_sign(request), people.missing_givers(request)
-            waits = names(signers, last="or") or names(givers)
-            if signers and givers:
-                waits = f"{waits} to sign; parts of {names(givers)}"
+            waits = waits_for(request, people)
             waiting = f"    waiting for {waits}" if waits else ""
             return have(request, people) + waiting
         case RequestState.READY if held:
@@ -233,6 +230,16 @@ def going_on(request: Request, people: People) -> str:
             return f"partly executed: {ran} of {counted(count, 'unit')}; the rest is tried"
         case _:
             return request.state.value
+
+
+def waits_for(request: Request, people: People) -> str:
+    """Who could give what is missing, while it collects."""
+    if request.state is not RequestState.COLLECTING:
+        return ""
+    signers, givers = people.could_sign(request), people.missing_givers(request)
+    if signers and givers:
+        return f"{names(signers, last='or')} to sign; parts of {names(givers)}"
+    return names(signers, last="or") or names(givers)
 
 
 def waiting(request: Request, people: People, more: Mapping[str, Json]) -> Trouble:

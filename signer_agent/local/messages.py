@@ -270,11 +270,15 @@ class Results(Variant, tag="results"):
 
 
 class UnitNow(Struct):
-    """A unit's verified state; `fresh` when it was signed just now. `problem` is what is wrong."""
+    """A unit's verified state; `fresh` when it was signed just now. `problem` is what is wrong.
+
+    `last_receipt` names the newest entry of its verified history.
+    """
 
     unit: UnitLine
     state: UnitState | None
     version: int
+    last_receipt: Digest | None
     fresh: bool
     problem: str | None
 

@@ -57,6 +57,41 @@ def test_practice_is_the_first_word_and_a_field():
     assert refused.both[1] == "PRACTICE. refused (3): no\n"
 
 
+def test_practice_stands_alone_before_columns_and_questions():
+    table, asked = Streams(), Streams(terminal=True)
+    for streams in (table, asked):
+        streams.console.practice = True
+    table.console.table(("ID", "WHAT"), (("7", "commit"),))
+    assert table.both[0] == "PRACTICE\nID  WHAT\n7   commit\n"
+    asked.console.ask("Name:")
+    asked.console.say("one")
+    assert asked.both == ("one\n", "PRACTICE\n? Name: ")
+
+
+def test_streams_that_lead_elsewhere_are_screens_of_their_own():
+    streams = Streams()
+    streams.console.practice = True
+    streams.console.progress("… under way")
+    streams.console.say("done")
+    assert streams.both == ("PRACTICE. done\n", "PRACTICE. … under way\n")
+
+
+def test_nobody_reaches_the_terminal_with_what_it_obeys():
+    streams = Streams(terminal=True, colour=True)
+    streams.console.say("✓ \x1b[2Jall\r\u202egood\x07")
+    assert streams.both[0] == ("\x1b[32m✓\x1b[0m \\u{1b}[2Jall\\u{d}\\u{202e}good\\u{7}\n")
+    streams.console.trouble(Trouble(Exit.REFUSED, "no", found="\x1b]0;x"))
+    assert "\x1b]" not in streams.both[1]
+
+
+def test_long_trouble_wraps_under_its_label():
+    streams = Streams()
+    streams.console.trouble(Trouble(Exit.REFUSED, "no", next="word " * 30))
+    lines = streams.both[1].splitlines()
+    assert all(width(line) <= WIDTH for line in lines)
+    assert lines[2].startswith(" " * 12 + "word")
+
+
 def test_plain_spells_glyphs_out_before_columns_are_measured():
     streams = Streams(plain=True, terminal=True, colour=True)
     streams.console.say("✓ 0 → 2 · f1a0… ✗")

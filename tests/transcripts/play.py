@@ -3,16 +3,17 @@
 A session file is what people see and type, with remarks after `#`:
 
     alice$ quorate tke sigkey-add           a command, typed in Alice's terminal
-    ? Administrator name: «alice»           «what is typed», and echoed
-    ? New password: ‹secret›                ‹what is typed›, and never shown
+    ? Administrator name: {alice}           {what is typed}, and echoed
+    ? New password: {*secret*}                {*what is typed*}, and never shown
     … 1 of 2: alice    waiting for <...>    progress: must be drawn at some time
     (alice)                                 back to Alice's terminal, where a command still runs
     ...                                     any lines
+    ^C                                      Ctrl-C is typed
 
 Placeholders: `<hex NAME>`, `<vp NAME>` (eight groups) and `<short NAME>` are digits, the same
-wherever the name is the same; `<time>`, `<date>`, `<left>`, `<n>`, `<word>`, `<address>` are any
-such; `<dir>` is the stack's directory. An error line, `refused (3): ...`, says the exit code; else
-it is 0. Lines that begin with `…` may come more often than the file says.
+wherever the name is the same; those of `_ANY` are any such; `<dir>` is the stack's directory. An
+error line, `refused (3): ...`, says the exit code; else it is 0. Lines that begin with `…` may come
+more often than the file says.
 """
 
 import re
@@ -26,12 +27,16 @@ from tests.rim.terminal import Terminal
 PROGRAM = "from quorate.__main__ import main; main()"
 _COMMAND = re.compile(r"(\w+)\$ quorate (.*)")
 _BACK = re.compile(r"\((\w+)\)")
-_TYPED = re.compile(r"«(.*)»|‹(.*)›")
+_TYPED = re.compile(r"\{\*(.*)\*\}|\{(.*)\}")
 _TROUBLE = re.compile(r"(?:PRACTICE\. )?[a-z][a-z ]+ \((\d+)\): ")
+_REDRAWN = "\r\x1b[K"
 _PLACE = re.compile(r"<(\w+)(?: (\w+))?>")
 _ANY = {
     "time": r"\w{3} \d{1,2} \w{3} \d\d:\d\d CET \((?:\w{3} )?\d\d:\d\d UTC\)",
+    "when": r"\w{3} \d{1,2} \w{3} \d\d:\d\d [A-Z]{3,4}(?: \(.*?\))?",
     "date": r"\w{3} \d{1,2} \w{3} \d\d:\d\d",
+    "day": r"\w{3} \d{1,2} \w{3}",
+    "clock": r"\d\d:\d\d",
     "left": r"\d+ h(?: \d+ min)? left",
     "ago": r"(?:just now|\d+ seconds? ago)",
     "n": r"\d+",
@@ -66,20 +71,24 @@ class Stage:
         skipping = False
         for where, line in _lines(file):
             if command := _COMMAND.fullmatch(line):
-                self._end(who)
+                self._end(who, skipping=skipping)
                 who = command[1]
                 self._begin(who, command[2], where)
                 skipping = False
             elif back := _BACK.fullmatch(line):
+                self._end(who, skipping=skipping)
                 who = back[1]
+                skipping = False
+            elif line == "^C":
+                self.running[who].terminal.type("\x03")
             elif line == "...":
                 skipping = True
             else:
                 self._expect(self.running[who], line, where, skipping=skipping)
                 skipping = False
-        self._end(who)
+        self._end(who, skipping=skipping)
         for name in list(self.running):
-            self._end(name)
+            self._end(name, still=False)
 
     def close(self) -> None:
         """Ends what still runs."""
@@ -87,20 +96,20 @@ class Stage:
             running.terminal.__exit__(None, None, None)
 
     def _begin(self, who: str, arguments: str, where: str) -> None:
-        if who in self.running:
-            raise AssertionError(f"{where}: {who}'s terminal is busy")
+        self._end(who, still=False)
         words = shlex.split(arguments.replace("<dir>", str(self.directory)))
         terminal = Terminal(PROGRAM, words, self.environments[who])
         self.running[who] = _Running(terminal, where)
 
-    def _end(self, who: str) -> None:
-        """The command in this terminal ends, if nothing more is expected of it."""
+    def _end(self, who: str, *, skipping: bool = False, still: bool = True) -> None:
+        """The command in this terminal ends; if it shows progress, it may `still` go on."""
         running = self.running.get(who)
-        if running is None or _waits(running):
+        if running is None or (still and _waits(running)):
             return
         code = running.terminal.ends()
-        rest = [line for line in _drawn(running.terminal.screen)[running.seen :] if _counts(line)]
-        if rest:
+        lines = _drawn(running.terminal.screen)[running.seen :]
+        rest = [line for line, _ in lines if not _is_progress(line)]
+        if rest and not skipping:
             raise AssertionError(_report(running, running.where, "nothing more", rest[0]))
         if code != running.code:
             raise AssertionError(
@@ -113,9 +122,10 @@ class Stage:
         typed = _TYPED.search(line)
         if typed is not None:
             # Up to what is typed; an echoed answer is on the line that is compared afterwards.
-            self._next(running, line[: typed.start()], where, skipping=skipping, begun=True)
-            running.terminal.type((typed[1] if typed[1] is not None else typed[2]) + "\n")
-            line = line[: typed.start()] + (typed[1] or "")
+            begin, hidden, echoed = line[: typed.start()], typed[1], typed[2]
+            self._next(running, begin.rstrip(), where, skipping=skipping, begun=True)
+            running.terminal.type(f"{echoed if hidden is None else hidden}\n")
+            line = begin + (echoed or "")
             skipping = False
         self._next(running, line.rstrip(), where, skipping=skipping)
         if trouble := _TROUBLE.match(line):
@@ -124,29 +134,22 @@ class Stage:
     def _next(
         self, running: _Running, line: str, where: str, *, skipping: bool, begun: bool = False
     ) -> None:
-        """Waits for the line; with `begun`, for its beginning, and it stays the next one."""
-        position = running.seen
+        """Waits for the line; with `begun` for its beginning, and it stays the next one."""
+        going = True
         while True:
-            lines = _drawn(running.terminal.screen)
-            while position < len(lines):
-                found, is_last = lines[position], position == len(lines) - 1
-                if self._same(line, found, begun=begun):
-                    if is_last and not begun and not _is_progress(found):
-                        break  # it may still grow
-                    running.seen = position + (0 if begun else 1)
+            lines = _drawn(running.terminal.screen, over=not going)
+            for position in range(running.seen, len(lines)):
+                found, complete = lines[position]
+                if (complete or begun) and self._same(line, found, begun=begun):
+                    running.seen = position + (not begun)
                     return
-                if is_last and not _is_progress(found):
+                if not complete:
                     break
-                if not skipping and _counts(found):
+                if not skipping and not _is_progress(found):
                     raise AssertionError(_report(running, where, line, found))
-                position += 1
-            if not running.terminal.more():
-                lines = _drawn(running.terminal.screen)
-                if position < len(lines) and self._same(line, lines[position], begun=begun):
-                    running.seen = position + 1
-                    return
-                found = lines[position] if position < len(lines) else "the end"
-                raise AssertionError(_report(running, where, line, found))
+            if not going:
+                raise AssertionError(_report(running, where, line, "the end"))
+            going = running.terminal.more()
 
     def _same(self, line: str, found: str, *, begun: bool) -> bool:
         """Whether the screen's line is the file's; binds the digits that it names."""
@@ -179,8 +182,6 @@ class Stage:
             names[group] = name
             return f"(?P<{group}>{pattern})" + ("…" if kind == "short" else "")
 
-        pieces = _PLACE.split(line)
-        del pieces
         out, last = "", 0
         for match in _PLACE.finditer(line):
             out += re.escape(line[last : match.start()]) + one(match)
@@ -194,28 +195,28 @@ def _lines(file: Path) -> Iterator[tuple[str, str]]:
             yield f"{file.name}:{number}", line
 
 
-def _drawn(screen: str) -> list[str]:
-    """The lines as they were drawn; each that was drawn over is one of its own."""
-    lines = [
-        part.rstrip()
-        for line in screen.split("\n")
-        for part in line.split("\r\x1b[K")
+def _drawn(screen: str, *, over: bool = True) -> list[tuple[str, bool]]:
+    """The lines as they were drawn, each that was drawn over on its own, and if they are complete.
+
+    `over` says that no more comes. Empty lines don't matter.
+    """
+    lines = [part.rstrip() for line in screen.split("\n") for part in line.split(_REDRAWN)]
+    last = len(lines) - 1
+    return [
+        (line, over or place < last or _is_progress(line))
+        for place, line in enumerate(lines)
+        if line
     ]
-    return [line for line in lines if line] if lines else []
 
 
 def _is_progress(line: str) -> bool:
-    return line.lstrip().startswith("…")
-
-
-def _counts(line: str) -> bool:
-    return bool(line) and not _is_progress(line)
+    return line.startswith("…")
 
 
 def _waits(running: _Running) -> bool:
     """Whether the last thing compared was progress: the command goes on."""
     lines = _drawn(running.terminal.screen)
-    return running.seen > 0 and _is_progress(lines[running.seen - 1])
+    return running.seen > 0 and _is_progress(lines[running.seen - 1][0])
 
 
 def _agree(one: str, other: str) -> bool:
