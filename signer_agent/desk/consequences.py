@@ -87,6 +87,5 @@ def if_not(
         return ("Without your signature it can't run: it expires and nothing changes.",)
     ending = "the last signature" if needed - have == 1 else f"the {needed - have} missing ones"
     all_of_them = len(others) == needed - have
-    return (
-        f"{(' and ' if all_of_them else ' or ').join(others)} may give {ending}. Without them it expires and nothing changes.",
-    )
+    names = (" and " if all_of_them else " or ").join(others)
+    return (f"{names} may give {ending}. Without them it expires and nothing changes.",)
