@@ -6,7 +6,8 @@ Without a terminal a question is usage trouble that names the option to give ins
 import os
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -148,7 +149,8 @@ def answer(console: Console, question: str, *, instead: str) -> str:
     """A line that a person types after `question`; `instead` is the option for scripts."""
     _needs_terminal(question, instead)
     console.ask(question)
-    line = sys.stdin.readline()
+    with _interruptible():
+        line = sys.stdin.readline()
     if not line:
         raise click.Abort
     return line.strip()
@@ -169,9 +171,25 @@ def _hidden(console: Console, question: str) -> Secret:
 
     _needs_terminal(question, _INSTEAD)
     try:
-        return _as_secret(getpass.getpass(console.question(question)))
+        with _interruptible():
+            return _as_secret(getpass.getpass(console.question(question)))
     except EOFError:
         raise click.Abort from None
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C ends the question at once: in a coroutine asyncio would only note it for later."""
+    import signal
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(err=True)
+        raise click.Abort from None
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _needs_terminal(question: str, instead: str) -> None:

@@ -10,8 +10,12 @@ from types import TracebackType
 from typing import Self
 
 _PATIENCE_S = 30
-# The terminal becomes the process's own, so that a prompt can ask there.
-_BEGIN = "import fcntl, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+# The terminal becomes the process's own, so that a prompt can ask there. A shell's job in the
+# background ignores SIGINT, and its children would too: at a terminal it is never ignored.
+_BEGIN = (
+    "import fcntl, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "signal.signal(signal.SIGINT, signal.default_int_handler); "
+)
 
 
 class Terminal:

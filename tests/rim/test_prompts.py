@@ -79,6 +79,23 @@ def test_the_end_of_input_stops():
         bob.expect("stopped")
 
 
+@pytest.mark.parametrize(
+    "question", ["answer(console, 'Name:', instead='')", "passwords.ask('Name:')"]
+)
+def test_ctrl_c_stops_at_once_also_in_a_coroutine(question: str):
+    program = PROGRAM + (
+        "import asyncio, click\n"
+        f"async def ask(): {question}\n"
+        "try: asyncio.run(ask())\n"
+        "except click.Abort: print('stopped')"
+    )
+    with Terminal(program) as bob:
+        bob.expect("? Name: ")
+        bob.type("\x03")
+        bob.expect("stopped")
+        assert bob.ends() == 0
+
+
 @pytest.fixture
 def no_terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with open(os.devnull) as nothing:
