@@ -19,7 +19,7 @@ from protocol.schema import Struct, to_bytes
 from protocol.signing import algorithms, labels
 
 _decode = canonical.decode
-_digest: Callable[[Charter], Digest] = Charter.digest.func
+_digest: Callable[[Charter], Digest] = vars(Charter)["digest"].func
 
 
 class _Memory:
