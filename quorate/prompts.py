@@ -148,8 +148,8 @@ _credential_option = click.option(
 def answer(console: Console, question: str, *, instead: str) -> str:
     """A line that a person types after `question`; `instead` is the option for scripts."""
     _needs_terminal(question, instead)
-    console.ask(question)
     with _interruptible():
+        console.ask(question)
         line = sys.stdin.readline()
     if not line:
         raise click.Abort

@@ -250,7 +250,13 @@ def _keep(console: Console, directory: Path, *, kept: bool, stay: bool) -> None:
             "them elsewhere"
         )
     if not stay:
-        console.say(f"Next: cd {directory} && quorate verify report.json --charter charter.json")
+        command = f"{_quorate()} verify report.json --charter charter.json"
+        console.say(f"Next: cd {directory} && {command}")
+
+
+def _quorate() -> str:
+    """How this very program is called from a shell."""
+    return "quorate" if shutil.which("quorate") else str(Path(sys.executable).parent / "quorate")
 
 
 def _name(path: Path | None) -> str:
@@ -273,14 +279,14 @@ async def _stay(console: Console, stack: "Stack", result: dict[str, Json]) -> No
     console.say()
     console.say(f"Everything stays up until Ctrl-C, or: kill {os.getpid()}")
     console.say(f"  Coordinator   {stack.url}")
-    console.say("  Operator      quorate login --once --yes " + stack.url)
+    console.say(f"  Operator      {_quorate()} login --once --yes {stack.url}")
     console.say(f"                asks for this one-time login of {operator.account}'s:")
     console.say(f"                {operator.token}")
     for place, (name, one) in enumerate(stack.custodians.items()):
         label = "" if place else "Custodians"
         console.say(f"  {label:<14}{name:<8}export QUORATE_AGENT_DIRECTORY={one.directory}")
     console.say(f"                passwords of their files: {stack.directory}/NAME.password")
-    console.say("Next, after such an export: quorate agent pending")
+    console.say(f"Next, after such an export: {_quorate()} agent pending")
     told = ending()
     console.object(
         {

@@ -176,8 +176,8 @@ async def approve(
             "the password was empty; nothing was signed or given",
             next=f"quorate agent approve {number}, or reject it",
         )
-    for seen, given in done:
-        giving.say_given(console, seen, given, client.directory.read().person)
+    for shown, given in done:
+        giving.say_given(console, shown, given, client.directory.read().person)
     gave = giving.totals(done)
     if not wait:
         await waiting.settled(client, number, people)

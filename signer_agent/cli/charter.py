@@ -42,17 +42,33 @@ def charter() -> None:
     multiple=True,
     help="what `quorate unit show --export` wrote at a host; again for each. None: as before",
 )
-@click.option("--signatures", type=_COUNT, default=2, show_default=True, help="least threshold")
-@click.option("--revocations", type=_COUNT, default=2, show_default=True, help="least threshold")
+@click.option(
+    "--signatures",
+    type=_COUNT,
+    metavar="N",
+    default=2,
+    show_default=True,
+    help="the least signature threshold",
+)
+@click.option(
+    "--revocations",
+    type=_COUNT,
+    metavar="N",
+    default=2,
+    show_default=True,
+    help="the least revocation threshold",
+)
 @click.option(
     "--exit-people",
     type=_COUNT,
+    metavar="N",
     default=2,
     show_default=True,
     help="how many different people must sign the exit from imprint mode",
 )
 @click.option("--alone", is_flag=True, help="one person may be alone; every screen says so")
 @click.option("--without", multiple=True, metavar="PERSON", help="who isn't in it")
+@click.option("--without-key", multiple=True, metavar="NAME", help="which key, or SKI, isn't")
 @agent_option
 @pass_console
 async def new(
@@ -63,6 +79,7 @@ async def new(
     exit_people: int,
     alone: bool,
     without: Sequence[str],
+    without_key: Sequence[str],
     client: AgentClient,
 ) -> None:
     """Proposes the next version: all enrolled people, with the signature keys that they offered.
@@ -79,7 +96,7 @@ async def new(
         _units(unit_files) if unit_files else await _units_as_they_are(client, known),
         Floor(signatures=signatures, revocations=revocations, exit_people=exit_people),
         alone,
-        set(without),
+        _left_out(known, set(without), set(without_key)),
     )
     await client.ask(ProposeCharter(charter=made), Ok)
     console.say(f"✓ version {made.number} of the charter of {made.instance} proposed to all")
@@ -135,23 +152,40 @@ def _units(files: Sequence[Path]) -> tuple[CharterUnit, ...]:
     return tuple(sorted(units, key=lambda unit: unit.id))
 
 
+def _left_out(known: Charters, people: set[str], keys: set[str]) -> set[bytes]:
+    """The agents of these people and the keys of these names or SKIs; refused if there are none."""
+    agents: dict[str, bytes] = {one.person: one.agent for one in known.agents}
+    skis: dict[str, bytes] = {key.claim.administrator: key.ski for key in known.keys}
+    skis |= {key.ski.hex(): key.ski for key in known.keys}
+    strange = (people - agents.keys()) | (keys - skis.keys())
+    if strange:
+        raise Trouble(
+            Exit.REFUSED,
+            "nobody here has that name; nothing was proposed",
+            expected=", ".join(sorted({*agents, *(key.claim.administrator for key in known.keys)})),
+            found=", ".join(sorted(strange)),
+            next="look who is there: quorate charter show",
+        )
+    return {agents[name] for name in people} | {skis[name] for name in keys}
+
+
 def _next_version(
     status: Status,
     known: Charters,
     units: tuple[CharterUnit, ...],
     floor: Floor,
     alone: bool,
-    without: set[str],
+    without: set[bytes],
 ) -> Charter:
+    """`without` are the agents and keys that are left out."""
     before = [one.charter for one in known.versions if one.in_force]
     previous = before[-1] if before else None
     people = []
     for one in sorted(known.agents, key=lambda it: it.person):
-        if one.person in without:
+        if one.agent in without:
             continue
-        keys = sorted(
-            (key for key in known.keys if key.claim.agent == one.agent), key=lambda key: key.ski
-        )
+        offered = [key for key in known.keys if key.claim.agent == one.agent]
+        keys = sorted((key for key in offered if key.ski not in without), key=lambda key: key.ski)
         people.append(Person(name=one.person, agent=one.agent, keys=tuple(keys)))
     if previous is not None:
         coordinator = previous.coordinator

@@ -8,7 +8,7 @@ from quorate import clock, times
 from quorate.console import Console
 from quorate.exits import Exit, Json, Trouble
 from quorate.prompts import Passwords
-from signer_agent.cli import waiting
+from signer_agent.cli import seen, waiting
 from signer_agent.cli.people import People
 from signer_agent.cli.screens import counted, lines_of
 from signer_agent.client.agent_client import AgentClient
@@ -41,9 +41,11 @@ async def show(client: AgentClient, console: Console, number: int) -> Screen:
 
 
 def show_screen(client: AgentClient, console: Console, screen: Screen) -> None:
-    """Shows a reviewed request."""
-    for line in lines_of(screen, now=clock.now(), own=_own_parts(client)):
+    """Shows a reviewed request, and what is new since the person looked at it last."""
+    new = tuple(seen.new_since(client, screen))
+    for line in lines_of(screen, now=clock.now(), own=_own_parts(client), new=new):
         console.say(line)
+    seen.remember(client, screen)
 
 
 async def wanted(client: AgentClient, number: int) -> Screen | None:

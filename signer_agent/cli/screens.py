@@ -23,12 +23,17 @@ _KIND = 13
 _REGISTERS = ("new register ", "current register ")
 
 
-def lines_of(screen: Screen, *, now: Instant, own: Collection[VP] = ()) -> list[str]:
-    """The whole screen; `now` is this machine's clock, `own` the key parts whose files are here."""
-    return [line.rstrip() for line in _lines(screen, now, own)]
+def lines_of(
+    screen: Screen, *, now: Instant, own: Collection[VP] = (), new: Sequence[str] = ()
+) -> list[str]:
+    """The whole screen; `now` is this machine's clock, `own` the key parts whose files are here.
+
+    `new` is what has changed since the person looked at it last.
+    """
+    return [line.rstrip() for line in _lines(screen, now, own, new)]
 
 
-def _lines(screen: Screen, now: Instant, own: Collection[VP]) -> Iterator[str]:
+def _lines(screen: Screen, now: Instant, own: Collection[VP], new: Sequence[str]) -> Iterator[str]:
     yield (
         f"Request {screen.request} · {screen.instance} · {screen.title}, "
         f"on {counted(len(screen.targets), 'unit')}"
@@ -61,6 +66,8 @@ def _lines(screen: Screen, now: Instant, own: Collection[VP]) -> Iterator[str]:
     left = times.left(Duration(max(0, screen.not_after - now)))
     yield from _row("Valid until", f"{times.moment(screen.not_after, now=now)}, {left}")
     yield from _row("Checked", _checked(screen, now))
+    for text in new:
+        yield from _wrapped_from("! new since you looked: ", text, "  ")
     for text in screen.cautions:
         yield from _wrapped_from("! ", text, "  ")
     yield ""

@@ -154,7 +154,7 @@ async def watch_all(
 
 
 class _Shown:
-    """What was shown of a request: each line once, lines that are over stay."""
+    """What was shown of a request: each line once; who was waited for and has come, stays."""
 
     def __init__(self, console: Console, people: People) -> None:
         self._console, self._people = console, people
@@ -164,7 +164,7 @@ class _Shown:
     async def follow(self, client: AgentClient, request: Request) -> None:
         """Shows how the request moves; its end is said by `conclude`."""
         people = self._people
-        if request.opening is not None and _complete(request, people) and not self._complete:
+        if self._last and _complete(request, people) and not self._complete:
             self._complete = True
             self._console.redone(f"✓ {have(request, people)}")
         if request.ended:

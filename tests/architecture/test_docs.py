@@ -28,9 +28,6 @@ A_PATH = re.compile(rf"(?:{'|'.join(TOP)})/[\w./-]*(?:::\w+)?")
 A_NAME = re.compile(rf"(?:{'|'.join((*PACKAGES, 'docs'))})(?:\.\w+)+(?:\(\))?")
 NO_NAME = re.compile(r".*\.(db|toml|json|log|sig)")
 
-MILESTONE_D = {"docs/tutorial"}
-"""Promised by README; goes from here when it comes."""
-
 
 def _name(path: Path) -> str:
     return str(path.relative_to(ROOT))
@@ -101,7 +98,7 @@ def test_files_that_are_named_exist(page: Path):
     for text, to_come in _mentions(page, A_PATH):
         if to_come and _file_is_there(text):
             come.append(text)
-        elif not to_come and text not in MILESTONE_D and not _file_is_there(text):
+        elif not to_come and not _file_is_there(text):
             gone.append(text)
     assert not gone, "named, and not there"
     assert not come, "there by now: take away (to come)"
@@ -112,10 +109,6 @@ def test_functions_that_are_named_exist(page: Path):
     named = {*_mentions(page, A_NAME)}
     assert not {text for text, to_come in named if not to_come and not _name_is_there(text)}
     assert not {text for text, to_come in named if to_come and _name_is_there(text)}, "is there now"
-
-
-def test_what_is_promised_for_later_is_not_there_yet():
-    assert not {name for name in MILESTONE_D if (ROOT / name).exists()}
 
 
 def _sections() -> set[tuple[str, str]]:

@@ -79,10 +79,10 @@ def filing_options(command: F) -> F:
     gathered.__doc__ = command.__doc__
     gathered.__name__ = getattr(command, "__name__", "command")
     gathered.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
-    found: Any = gathered
+    found: Any = password_options(gathered)
     for option in reversed(options):
         found = option(found)
-    wrapped: F = password_options(found)
+    wrapped: F = found
     return wrapped
 
 
@@ -186,10 +186,17 @@ class _Run:
             in_line = f", in line{behind}" if behind else ""
             self.console.say(f"✓ {verb} request {number}{in_line}")
             return
-        gave = await self._give(number, request) if self.manner.sign else ""
+        try:
+            gave = await self._give(number) if self.manner.sign else ""
+        except Trouble as trouble:
+            # It is filed all the same, and others may be asked for it.
+            trouble.also = {"but": f"request {number} is filed, unsigned by you", **trouble.also}
+            now = waiting.as_json(request, self.people)
+            trouble.data = {**trouble.data, **now, **self._more()}
+            raise
         self.console.say(f"✓ {verb} request {number}{gave}")
 
-    async def _give(self, number: int, request: Request) -> str:
+    async def _give(self, number: int) -> str:
         """Asks for the passwords of what is wanted; gives the words that say what was given."""
         wanted = await giving.wanted(self.client, number)
         if wanted is None:
