@@ -55,9 +55,13 @@ class CoordinatorDirectory:
         return self.path / "address"
 
     def make_keys(self, entropy: bytes) -> None:
-        """Writes both keys from 64 random bytes."""
-        for path, seed in ((self.identity_key, entropy[:32]), (self.log_key, entropy[32:])):
-            private_files.create(path, seed, untouched="no coordinator was made")
+        """Writes both keys from 64 random bytes; the identity key last: once it is there, both are.
+
+        Whatever else is there is left of an attempt that was cut short.
+        """
+        untouched = "no coordinator was made"
+        private_files.write(self.log_key, entropy[32:], untouched=untouched)
+        private_files.create(self.identity_key, entropy[:32], untouched=untouched)
 
     def keys(self) -> OwnKeys:
         """Both keys with what signs by them."""

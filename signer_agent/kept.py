@@ -7,10 +7,17 @@ from protocol.charter import Charter
 from protocol.claims import ProvenKey
 from protocol.history import verify_history
 from protocol.identifiers import SKI, Digest, IdentityKey, Instant, UnitId
-from protocol.request import Announcement, open_announcement
-from protocol.schema import Struct
+from protocol.request import Announcement, Filing, Request, open_announcement
+from protocol.schema import Struct, from_bytes
 from protocol.session.handshake import Cursor
-from protocol.session.messages import AgentNews, KeyNews, PartNews, Publication, RequestNews
+from protocol.session.messages import (
+    AgentNews,
+    FileRequest,
+    KeyNews,
+    PartNews,
+    Publication,
+    RequestNews,
+)
 from protocol.signing.statements import Signed
 from protocol.violations import Violation
 from signer_agent.store import AgentStore
@@ -104,7 +111,8 @@ class Kept:
         kept.requests = {one.request.id: one for _, one in store.all("request", RequestNews)}
         kept.keys = {one.key.ski: one.key for _, one in store.all("key", KeyNews)}
         for _, part in store.all("part", PartNews):
-            kept._know_part(part)
+            announcement = open_announcement(part.announcement)
+            kept.parts[(announcement.custodian, announcement.vp)] = announcement
         kept.agents = {one.agent: one for _, one in store.all("agent", AgentNews)}
         kept.sent = {one.number: one for _, one in store.all("sent", Sent)}
         selected = store.get("single", "selected", _Selected)
@@ -164,24 +172,22 @@ class Kept:
         self.store.put("single", "selected", _Selected(skis=skis))
         self.selected = skis
 
-    def set_filed(self, key: str, request: int) -> None:
-        """Which request an idempotency key was used for: it files once, whatever happened since."""
-        name = hashlib.sha256(key.encode()).hexdigest()
-        self.store.put("filed", name, _Filed(key=key, request=request))
-        self.filed[key] = request
-
     def know_request(self, news: RequestNews) -> None:
         """A request as it is now; what was sent for it is forgotten once it has ended."""
+        done = self._sent_for(news.request) if news.request.ended else []
+        oldest = None
+        if news.request.id not in self.requests and len(self.requests) >= MAX_REQUESTS:
+            oldest = self._oldest_ended()
         with self.store.step():
-            if news.request.id not in self.requests and len(self.requests) >= MAX_REQUESTS:
-                self._forget_request()
+            if oldest is not None:
+                self.store.drop("request", f"{oldest:012}")
             self.store.put("request", f"{news.request.id:012}", news)
-            opening = news.request.opening
-            if news.request.ended and opening is not None:
-                for number, one in list(self.sent.items()):
-                    if one.request == opening.digest:
-                        self.store.drop("sent", f"{number:012}")
-                        del self.sent[number]
+            for number in done:
+                self.store.drop("sent", f"{number:012}")
+        if oldest is not None:
+            del self.requests[oldest]
+        for number in done:
+            del self.sent[number]
         self.requests[news.request.id] = news
 
     def know_key(self, news: KeyNews) -> None:
@@ -195,12 +201,14 @@ class Kept:
 
     def know_part(self, news: PartNews) -> None:
         """A part that somebody announced or withdrew; verified."""
-        announcement = self._know_part(news)
-        if len(self.parts) > MAX_OFFERS:
+        announcement = open_announcement(news.announcement)
+        part = (announcement.custodian, announcement.vp)
+        if part not in self.parts and len(self.parts) >= MAX_OFFERS:
             oldest = next(iter(self.parts))
             self.store.drop("part", _part_name(oldest))
             del self.parts[oldest]
-        self.store.put("part", _part_name((announcement.custodian, announcement.vp)), news)
+        self.store.put("part", _part_name(part), news)
+        self.parts[part] = announcement
 
     def know_agent(self, news: AgentNews) -> None:
         """An agent that was enrolled; the coordinator's word."""
@@ -219,11 +227,23 @@ class Kept:
         self.sent[number] = sent
         return sent
 
-    def acknowledged(self, number: int) -> None:
-        """The coordinator has it."""
-        if number in self.sent:
-            self.sent[number] = self.sent[number].but(acknowledged=True)
-            self.store.put("sent", f"{number:012}", self.sent[number])
+    def acknowledged(self, sent: Sent, request: int | None) -> None:
+        """The coordinator has it. A filing's idempotency key stands for its request ever after."""
+        there = sent.but(acknowledged=True)
+        filed: dict[str, int] = {}
+        if isinstance(sent.publication, FileRequest) and sent.publication.idempotency_key:
+            if request is None:
+                raise Violation("a filing without a request")
+            filed[sent.publication.idempotency_key] = request
+        with self.store.step():
+            if sent.number in self.sent:
+                self.store.put("sent", f"{sent.number:012}", there)
+            for key, number in filed.items():
+                name = hashlib.sha256(key.encode()).hexdigest()
+                self.store.put("filed", name, _Filed(key=key, request=number))
+        if sent.number in self.sent:
+            self.sent[sent.number] = there
+        self.filed |= filed
 
     def forget_sent(self, number: int) -> None:
         """It was refused: nothing to send again."""
@@ -232,24 +252,37 @@ class Kept:
 
     def lost(self) -> None:
         """The coordinator has another store: everything is sent again, the feed read anew."""
+        again = {number: one.but(acknowledged=False) for number, one in self.sent.items()}
         with self.store.step():
-            for number, one in self.sent.items():
-                self.sent[number] = one.but(acknowledged=False)
-                self.store.put("sent", f"{number:012}", self.sent[number])
+            for number, one in again.items():
+                self.store.put("sent", f"{number:012}", one)
+        self.sent = again
 
-    def _forget_request(self) -> None:
-        """Forgets the oldest request that has ended; Violation where all are open."""
+    def _oldest_ended(self) -> int:
+        """The oldest request that has ended; Violation where all are open."""
         ended = (number for number, one in self.requests.items() if one.request.ended)
         number = min(ended, default=None)
         if number is None:
             raise Violation(f"more than {MAX_REQUESTS} open requests")
-        self.store.drop("request", f"{number:012}")
-        del self.requests[number]
+        return number
 
-    def _know_part(self, news: PartNews) -> Announcement:
-        announcement = open_announcement(news.announcement)
-        self.parts[(announcement.custodian, announcement.vp)] = announcement
-        return announcement
+    def _sent_for(self, request: Request) -> list[int]:
+        """The filing of a request, and what was given or said about it."""
+        about = None if request.opening is None else request.opening.digest
+        return [
+            number
+            for number, one in self.sent.items()
+            if (
+                filing_of(one.publication) == request.filing
+                if isinstance(one.publication, FileRequest)
+                else about is not None and one.request == about
+            )
+        ]
+
+
+def filing_of(publication: FileRequest) -> Filing:
+    """What a publication of this agent's files."""
+    return from_bytes(Filing, publication.filing.statement)
 
 
 def _part_name(part: tuple[bytes, bytes]) -> str:

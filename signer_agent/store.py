@@ -27,12 +27,16 @@ class AgentStore:
     """The agent's store. All methods are quick and synchronous."""
 
     def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None)
-        path.chmod(FILE_MODE)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
-            self._connection.execute(f"PRAGMA {pragma}")
-        self._connection.executescript(_SCHEMA)
+        self._path = path
         self._depth = 0
+        try:
+            self._connection = sqlite3.connect(path, isolation_level=None)
+            path.chmod(FILE_MODE)
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
+                self._connection.execute(f"PRAGMA {pragma}")
+            self._connection.executescript(_SCHEMA)
+        except sqlite3.OperationalError as error:
+            raise self._full(error) from None
 
     def close(self) -> None:
         """Closes the file."""
@@ -47,20 +51,21 @@ class AgentStore:
         self._depth += 1
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
+            yield
             self._connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
-            raise Trouble(
-                Exit.STORAGE,
-                f"the agent's store can't be written: {error}; nothing was sent",
-                next="make room on its disk, then again",
-            ) from None
+            raise self._full(error) from None
         finally:
             self._depth -= 1
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    def _full(self, error: sqlite3.OperationalError) -> Trouble:
+        return Trouble(
+            Exit.STORAGE,
+            f"the agent's store can't be written: {error}; nothing was changed or sent",
+            next=f"make room (df -h {self._path.parent}), then again",
+        )
 
     def put(self, kind: str, name: str, value: Struct) -> None:
         """Keeps a value in place of the one of that name."""

@@ -18,6 +18,7 @@ from coordinator.engine.hub import Listener
 from coordinator.engine.ledger import Change, Ledger
 from coordinator.engine.publications import Publisher, Taken, take
 from coordinator.engine.units import Units
+from coordinator.steps import TAKEN
 from coordinator.store import feed, histories, people, record
 from protocol.displayable import PersonName
 from protocol.identifiers import Nonce
@@ -33,6 +34,7 @@ from protocol.session.handshake import (
     check_proof,
 )
 from protocol.session.messages import (
+    CANT_STORE,
     HISTORY_PAGE,
     LOG_PAGE,
     MAX_MESSAGE_BYTES,
@@ -53,6 +55,7 @@ from protocol.session.messages import (
     close_reason,
 )
 from protocol.violations import Violation
+from quorate.crash_points import crash_point
 from quorate.exits import Trouble
 from quorate.unavailable import Unavailable
 
@@ -117,6 +120,8 @@ class Gateway:
             _log.warning("session closed", why=str(violation))
             reason = close_reason(violation)
             await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=reason)
+        except Trouble as trouble:
+            await _cant_store(socket, trouble)
         except ConnectionError:
             pass
         finally:
@@ -243,6 +248,7 @@ class Gateway:
             match asked:
                 case Publish(ref=ref, publication=publication):
                     taken = await take(self._ledger, self._units, session.publisher, publication)
+                    crash_point(TAKEN)
                     match taken:
                         case Taken(request=number):
                             await _send(socket, Done(ref=ref, request=number))
@@ -274,10 +280,13 @@ class Gateway:
             with contextlib.suppress(ConnectionError):
                 reason = close_reason(violation)
                 await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=reason)
-        except (Unavailable, Trouble) as error:
+        except Unavailable as error:
             with contextlib.suppress(ConnectionError):
                 reason = close_reason(error)
                 await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=reason)
+        except Trouble as trouble:
+            with contextlib.suppress(ConnectionError):
+                await _cant_store(socket, trouble)
         except ConnectionError:
             pass
 
@@ -302,6 +311,11 @@ async def _receive(socket: web.WebSocketResponse) -> bytes:
     if message.type is WSMsgType.ERROR:  # too big, or no WebSocket frame: closed already
         raise Violation(f"not a message: {message.data}")
     raise Violation("messages are binary")
+
+
+async def _cant_store(socket: web.WebSocketResponse, trouble: Trouble) -> None:
+    _log.error("session closed", why=trouble.what)
+    await socket.close(code=CANT_STORE, message=close_reason(trouble.what))
 
 
 async def _send(socket: web.WebSocketResponse, message: Struct) -> None:

@@ -69,18 +69,24 @@ def init(
     from coordinator.accounts import first
     from coordinator.cli.names import account_name
     from coordinator.directory import CoordinatorDirectory
+    from coordinator.steps import KEYS_MADE
     from coordinator.store.database import migrate
     from quorate import tls
+    from quorate.crash_points import crash_point
 
     place = CoordinatorDirectory(private_files.directory(directory))
     if place.identity_key.exists():
         raise Trouble(
             Exit.REFUSED,
             f"{directory} holds a coordinator already; it was left as it is",
-            next="choose another directory",
+            next="choose another directory. Nobody can log in to this one? "
+            f"quorate coordinator setup-token {directory}",
         )
     name = None if manager is None else account_name(manager)
     password = None if name is None else password_source.passwords(console).choose()
+    # What is there without an identity key is left of an attempt that was cut short.
+    for left in (place.tls_key, place.tls_certificate):
+        left.unlink(missing_ok=True)
     fingerprint = tls.write_certificate(
         place.tls_certificate, place.tls_key, list(names) or [host], at=clock.now()
     )
@@ -102,6 +108,7 @@ def init(
     migrate(place.database)
     place.database.chmod(private_files.FILE_MODE)
     place.make_keys(secrets.token_bytes(64))
+    crash_point(KEYS_MADE)
     keys = place.keys()
     token = None
     if name is not None and password is not None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coordinator.engine.ledger import Change, Ledger, OwnKeys
+from coordinator.steps import Write
 from coordinator.store import people, requests
 from coordinator.workflow.course import Outdated
 from protocol.accession import accession
@@ -132,6 +133,7 @@ async def bring_into_force(
         return
     await change.tell(CharterNews(charter=candidate, acceptances=tuple(signed), in_force=in_force))
     if in_force and not already:
+        change.writes(Write.IN_FORCE)
         await people.set_in_force(change.connection, candidate.digest)
         for request in await requests.not_ended(change.connection, change.instance):
             if request.opening is not None:

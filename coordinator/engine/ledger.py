@@ -14,6 +14,7 @@ from typing import TypeVar
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coordinator.engine.hub import Hub
+from coordinator.steps import STORED, Write, write_of
 from coordinator.store import feed, people, record, requests, singles
 from coordinator.store.database import Database
 from coordinator.workflow.course import Event, decide
@@ -27,6 +28,7 @@ from protocol.request import Request
 from protocol.schema import Struct, to_bytes
 from protocol.session.messages import News, RequestNews
 from protocol.signing.statements import Sign
+from quorate.crash_points import crash_point
 
 T = TypeVar("T")
 EPOCH = "epoch"
@@ -54,6 +56,7 @@ class Gathered:
     entries: list[SaltedEntry] = field(default_factory=list)
     news: dict[str, News] = field(default_factory=dict)
     items: list[feed.Item] = field(default_factory=list)
+    writes: set[Write] = field(default_factory=set)
 
     async def write_down(self) -> None:
         """Writes what was gathered so far."""
@@ -78,6 +81,11 @@ class Change:
         data = body if isinstance(body, bytes) else to_bytes(body)
         entry = Entry(instance=self.instance, at=self.at, kind=kind, body=data)
         self.gathered.entries.append(SaltedEntry(salt=self.salt(), entry=entry))
+        self.writes(write_of(kind))
+
+    def writes(self, what: Write) -> None:
+        """Says what is written; log entries say it by themselves."""
+        self.gathered.writes.add(what)
 
     async def tell(self, news: News) -> None:
         """Puts news at the end of the feed."""
@@ -195,10 +203,19 @@ class Ledger:
         gathered = self._gathering(connection)
         self._gathered = None
         await gathered.write_down()
-        return lambda: self._push(gathered.items)
+        for write in gathered.writes:
+            crash_point(write.before_commit)
+
+        def committed() -> None:
+            for write in gathered.writes:
+                crash_point(write.after_commit)
+            self._push(gathered.items)
+
+        return committed
 
     def _push(self, items: list[feed.Item]) -> None:
         if items:
+            crash_point(STORED)
             self.told += len(items)
             self.hub.tell(items)
             self.wake()

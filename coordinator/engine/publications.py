@@ -9,6 +9,7 @@ from coordinator.engine import operations
 from coordinator.engine.charters import accept_charter, propose_charter
 from coordinator.engine.ledger import Change, Ledger
 from coordinator.engine.units import Units
+from coordinator.steps import Write
 from coordinator.store import feed, requests
 from coordinator.workflow.course import Approved, Contributed, Event, SaidNo
 from protocol.displayable import PersonName
@@ -158,6 +159,7 @@ async def _told(change: Change, news: News, subjects: str) -> Taken | Refusal:
     if there >= MAX_OFFERS and not known:
         return refuse(Rule.QUEUE_FULL, expected=f"at most {MAX_OFFERS} of one agent", found=there)
     await change.tell(news)
+    change.writes(Write.OFFER)
     return Taken(None)
 
 

@@ -14,6 +14,7 @@ from coordinator.engine.charters import judge_proposals
 from coordinator.engine.ledger import Change, Ledger
 from coordinator.engine.operations import state_digests
 from coordinator.engine.units import Units
+from coordinator.steps import EXECUTED, PREPARED, Write
 from coordinator.store import histories, requests
 from coordinator.workflow.course import (
     Event,
@@ -49,6 +50,7 @@ from protocol.signing.statements import Signed
 from protocol.standing import needed_by_people
 from protocol.violations import Violation
 from quorate.crash_points import crash_point
+from quorate.exits import Trouble
 from quorate.unavailable import Unavailable
 
 RETRY_SECONDS = 1.0
@@ -64,6 +66,7 @@ class Pursuit:
         self._awake = asyncio.Event()
         self._busy: dict[int, asyncio.Task[None]] = {}
         self._resting: dict[int, float] = {}
+        self._changing: dict[UnitId, asyncio.Lock] = {}
         self._open_at: tuple[int, Sequence[Request]] | None = None
         ledger.wake = self._awake.set
 
@@ -72,7 +75,11 @@ class Pursuit:
         try:
             while True:
                 self._awake.clear()
-                pause = await self._round()
+                try:
+                    pause = await self._round()
+                except Trouble as trouble:
+                    _log.error("nothing goes on", why=trouble.what)
+                    pause = RETRY_SECONDS
                 try:
                     async with asyncio.timeout(pause):
                         await self._awake.wait()
@@ -84,7 +91,15 @@ class Pursuit:
             await asyncio.gather(*self._busy.values(), return_exceptions=True)
 
     async def unit_changed(self, unit: UnitId) -> None:
-        """A unit came into or went out of reach, or its history grew."""
+        """A unit came into or went out of reach, or its history grew.
+
+        One after the other for each unit, so that what is stored last is what is so now.
+        """
+        async with self._changing.setdefault(unit, asyncio.Lock()):
+            await self._follow(unit)
+        self._awake.set()
+
+    async def _follow(self, unit: UnitId) -> None:
         await judge_proposals(self._ledger, self._units.histories)
         history = self._units.histories.get(unit)
         for request in await self._not_ended():
@@ -103,7 +118,6 @@ class Pursuit:
             ):
                 found = f"state version {len(history.entries)}"
                 await self._apply(request.id, Moved(unit, found))
-        self._awake.set()
 
     async def _ran_before(self, request: Request, one: TargetProgress, history: History) -> bool:
         """Whether the unit's history holds the receipt: its answer was lost, or others ran it."""
@@ -159,7 +173,7 @@ class Pursuit:
         async def watched() -> None:
             try:
                 went_on = await work
-            except (Unavailable, Violation) as error:
+            except (Unavailable, Violation, Trouble) as error:
                 _log.warning("request held up", request=number, why=str(error))
                 went_on = False
             except Exception:
@@ -301,7 +315,7 @@ class Pursuit:
                 raise answer
             prepared[unit] = answer
         logged = [(EntryKind.REFUSAL, to_bytes(a[0])) for a in prepared.values() if a is not None]
-        crash_point("coordinator: between prepare and execute")
+        crash_point(PREPARED)
         await self._apply(request.id, Prepared(prepared), *logged)
         return not any(
             answer is not None and answer[1].can_still_run for answer in prepared.values()
@@ -320,7 +334,7 @@ class Pursuit:
     async def _execute_on(self, request: Request, unit: UnitId) -> bool:
         """Whether the unit said its last word: a No that may become a Yes isn't."""
         outcome = await self._units.execute(unit, _command(request, unit))
-        crash_point("coordinator: executed, before it is stored")
+        crash_point(EXECUTED)
         if isinstance(outcome, Signed):
             logged = (EntryKind.EXECUTION, to_bytes(outcome))
             await self._apply(request.id, Ran(unit, outcome), logged)
@@ -343,6 +357,8 @@ class Pursuit:
             if changed != request:
                 for kind, body in logged:
                     change.log(kind, body)
+                if isinstance(event, Prepared):
+                    change.writes(Write.PREPARED)
 
         await self._ledger.change(work)
 

@@ -6,11 +6,13 @@ Units check everything themselves; the coordinator verifies so that its screens 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from coordinator.steps import Write
 from coordinator.store import histories
 from coordinator.store.database import Database
 from hsm_backend.client.driver import Outcome, Ran, Refused, UnitDriver
@@ -32,6 +34,8 @@ from protocol.sealing.importer import ImporterKey, open_importer_key
 from protocol.signing.statements import Signed
 from protocol.unit_identity import UnitCertificate
 from protocol.violations import Violation
+from quorate.crash_points import crash_point
+from quorate.exits import Trouble
 from quorate.unavailable import Unavailable
 
 T = TypeVar("T")
@@ -152,13 +156,13 @@ class Units:
         except Unavailable:
             if self._reachable.get(unit, True):
                 self._reachable[unit] = False
-                await self._on_change(unit)
+                await self._changed(unit)
                 if driver is not None:  # else its host is looked for already
                     self._spawn(self._watch(unit))
             raise
         if not self.reachable(unit):
             self._reachable[unit] = True
-            await self._on_change(unit)
+            await self._changed(unit)
         return answer
 
     async def _follow(self, unit: UnitId, head: Digest, at_hand: Signed | None = None) -> None:
@@ -180,10 +184,12 @@ class Units:
 
             async def keep(connection: AsyncConnection) -> None:
                 await histories.add(connection, unit, version + 1, entries)
+                crash_point(Write.HISTORY.before_commit)
 
             await self._database.write(keep)
+            crash_point(Write.HISTORY.after_commit)
             self._histories[unit] = history
-        await self._on_change(unit)
+        await self._changed(unit)
 
     async def _find_units(self, host: UnitDriver) -> None:
         """Learns which units a host has, once it is in reach, and follows them."""
@@ -209,7 +215,7 @@ class Units:
             ) -> None:
                 await histories.add_unit(connection, unit, identity)
 
-            await self._database.write(keep)
+            await self._until_stored(partial(self._database.write, keep))
             self._identities[unit] = identity
             self._certificates[unit] = certificate
             self._drivers[unit] = host
@@ -221,7 +227,7 @@ class Units:
             try:
                 await self.state(unit, (self._nonce(),))
                 return
-            except Unavailable:
+            except (Unavailable, Trouble):
                 await asyncio.sleep(RETRY_SECONDS)
             except Violation as violation:
                 _log.error(
@@ -234,6 +240,21 @@ class Units:
             return await histories.page(connection, unit, 0, 1 << 30)
 
         return await self._database.read(read)
+
+    async def _changed(self, unit: UnitId) -> None:
+        """Tells of a change; where that can't be stored now, until it can."""
+        try:
+            await self._on_change(unit)
+        except Trouble:
+            self._spawn(self._until_stored(lambda: self._on_change(unit)))
+
+    async def _until_stored(self, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                return await work()
+            except Trouble as trouble:
+                _log.error("not stored, tried again", why=trouble.what)
+                await asyncio.sleep(RETRY_SECONDS)
 
     def _spawn(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)

@@ -5,6 +5,7 @@ everybody after the commit: so a commit's cost is shared, and nothing is visible
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +14,6 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from quorate.crash_points import crash_point
 from quorate.exits import Exit, Trouble
 
 T = TypeVar("T")
@@ -21,6 +21,8 @@ Work = Callable[[AsyncConnection], Awaitable[T]]
 Last = Callable[[AsyncConnection], Awaitable[Callable[[], None]]]
 MAX_GROUP = 128
 _WRITES = "quorate_writes"
+_PRIMARY = 0xFF
+"""The part of SQLite's result code that says what kind it is (sqlite.org/rescode.html)."""
 
 
 class Database:
@@ -95,8 +97,6 @@ class Database:
             async with connection.begin():
                 results = [await work(connection) for work in works]
                 committed = None if self.at_the_end is None else await self.at_the_end(connection)
-                crash_point("coordinator: before commit")
-            crash_point("coordinator: after commit")
             if committed is not None:
                 committed()
             return results
@@ -114,13 +114,21 @@ def _settle(
 
 
 def _storage(error: Exception) -> Exception:
-    if isinstance(error, DBAPIError) and "full" in str(error.orig):
-        return Trouble(
-            Exit.STORAGE,
-            "no space left for the coordinator's database; nothing of this was stored",
-            next="make room on its disk; it goes on by itself",
-        )
-    return error
+    """What the disk can't do, as trouble; anything else is a bug and stays what it is."""
+    if not isinstance(error, DBAPIError):
+        return error
+    match getattr(error.orig, "sqlite_errorcode", 0) & _PRIMARY:
+        case sqlite3.SQLITE_FULL:
+            why = "no space left for the coordinator's database"
+        case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN:
+            why = f"the coordinator's database can't be written: {error.orig}"
+        case _:
+            return error
+    return Trouble(
+        Exit.STORAGE,
+        f"{why}; nothing of this was stored",
+        next="make room on the coordinator's disk, or look at it; then it goes on by itself",
+    )
 
 
 def _pragmas(connection: Any, _: object) -> None:

@@ -22,6 +22,9 @@ from protocol.request import Request
 from protocol.schema import Struct, Variant
 from protocol.signing.statements import Signed
 
+CANT_STORE = 4010
+"""The WebSocket close code (RFC 6455, 7.4.2: private use) of a coordinator that can't store what
+was sent, with the reason; nothing of it was stored, and all of it may be sent again."""
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 _MAX_REASON_BYTES = 123
 """What fits beside the code into a close frame (RFC 6455, 5.5)."""

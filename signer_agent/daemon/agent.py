@@ -11,7 +11,6 @@ from protocol.charter import Acceptance, Charter, CharterUnit
 from protocol.displayable import InstanceName, Reason
 from protocol.files.keyfile import KeyFileError
 from protocol.identifiers import SKI, VP, Digest, Duration, Instant, Nonce, UnitId
-from protocol.refusals import Rule, refuse
 from protocol.request import Announcement, Request, open_announcement
 from protocol.sealing import hpke
 from protocol.secrets import Secret
@@ -41,10 +40,12 @@ from protocol.signing.statements import sign_statement
 from protocol.violations import Violation
 from quorate import crash_points, private_files, times
 from quorate.exits import Exit, Trouble
+from signer_agent.daemon.awaited import awaited
 from signer_agent.daemon.link import Link
+from signer_agent.daemon.untold import untold_keys, untold_parts
 from signer_agent.desk.approve import any_wanted, approve, signature_wanted
 from signer_agent.desk.contribute import contribute, part_wanted
-from signer_agent.desk.filing import Wish, file
+from signer_agent.desk.filing import Wish, file, idempotency_key_used
 from signer_agent.desk.reject import reject
 from signer_agent.desk.review import Review, review
 from signer_agent.desk.screen import Screen, what_changed
@@ -56,7 +57,16 @@ from signer_agent.keys.identity_file import AgentIdentity
 from signer_agent.keys.troubles import as_trouble
 from signer_agent.local.messages import FilePassword
 from signer_agent.objections import Objection, alarm, object_to, of_trouble, refused
-from signer_agent.steps import BEFORE_SIGNATURE_KEPT, NEWS_KEPT, SIGNATURE_KEPT
+from signer_agent.steps import (
+    BEFORE_PUBLICATION_KEPT,
+    BEFORE_SEEN_KEPT,
+    BEFORE_SIGNATURE_KEPT,
+    CHARTER_ACCEPTED,
+    NEWS_KEPT,
+    PUBLICATION_KEPT,
+    SEEN_KEPT,
+    SIGNATURE_KEPT,
+)
 from signer_agent.trust.charters import own_entry
 from signer_agent.trust.evidence import (
     AskConsistency,
@@ -79,7 +89,7 @@ _log = structlog.get_logger("agent")
 
 
 class Agent:
-    """One person's agent. `changed` is called after any news."""
+    """One person's agent. `changed` is told after any news, and when all of them are here."""
 
     def __init__(
         self,
@@ -101,7 +111,7 @@ class Agent:
         self.link: Link
         self.script: Script | None = None
         """The person's policy at work, if they have one."""
-        self.changed = asyncio.Condition()
+        self.changed, self.changes = asyncio.Condition(), 0
         self._looking = asyncio.Lock()
 
     # --- news -----------------------------------------------------------------------------------
@@ -124,17 +134,25 @@ class Agent:
             case AgentNews() as news:
                 self.kept.know_agent(news)
         crash_points.crash_point(NEWS_KEPT)
-        async with self.changed:
-            self.changed.notify_all()
+        await self._tell_changed()
 
     async def on_caught_up(self) -> None:
-        """All news are here: looks at the units once, to know what is in force."""
-        async with self.changed:
-            self.changed.notify_all()
+        """All news are here, so what isn't among them hasn't been told: keeps it to be sent."""
+        about = (self.directory, self.settings, self.identity.key, self.kept)
+        untold: list[Publication] = [*untold_keys(*about)]
+        untold += untold_parts(*about, self._announce_file)
+        for publication in untold:
+            self.kept.keep_sent(publication, None)
+        await self._tell_changed()
 
     def _ours(self, instance: InstanceName) -> None:
         if instance != self.settings.instance:
             raise Violation("an offer that was made to another instance")
+
+    async def _tell_changed(self) -> None:
+        async with self.changed:
+            self.changes += 1
+            self.changed.notify_all()
 
     def _follow_log_of(self, charter: Charter) -> None:
         if self.kept.witness is None:
@@ -207,10 +225,12 @@ class Agent:
                 else:
                     fetched[unit] = before.but(at=one.asked)
             memory = learned
+        crash_points.crash_point(BEFORE_SEEN_KEPT)
         with self.kept.store.step():
             self.kept.set_memory(memory, fetched)
             self.kept.set_witness(evidence.witness)
             self.kept.set_book(self.kept.book.judged(evidence.histories))
+        crash_points.crash_point(SEEN_KEPT)
         if evidence.witness.fork is not None:
             self._keep_evidence(evidence.witness.fork)
 
@@ -294,6 +314,7 @@ class Agent:
             self.kept.set_book(book)
             self.kept.set_witness(with_log(self.kept.witness, charter.coordinator.log))
             sent = self.kept.keep_sent(Accept(acceptance=signed), None)
+        crash_points.crash_point(CHARTER_ACCEPTED)
         return _refusal(await self._deliver(sent)) if self.link.connected else None
 
     def _own_keys(self) -> frozenset[SKI]:
@@ -323,8 +344,14 @@ class Agent:
     async def send(
         self, publication: Publication, request: Digest | None
     ) -> Done | Refused | Objection:
-        """The coordinator's answer to a publication that is kept first."""
-        return await self._deliver(self.kept.keep_sent(publication, request))
+        """The coordinator's answer to a publication that is kept first.
+
+        Unavailable when it doesn't answer now; then what is kept is sent again by itself.
+        """
+        crash_points.crash_point(BEFORE_PUBLICATION_KEPT)
+        sent = self.kept.keep_sent(publication, request)
+        crash_points.crash_point(PUBLICATION_KEPT)
+        return await self._deliver(sent)
 
     async def _deliver(self, sent: Sent) -> Done | Refused | Objection:
         """The answer to what was kept; an alarm where it is none: for it is out all the same."""
@@ -346,6 +373,9 @@ class Agent:
 
     async def announce(self, vp: VP, description: str, *, offered: bool) -> Objection | None:
         """That a part can be given, or no longer."""
+        return await self.publish(self._announcement(vp, description, offered=offered), None)
+
+    def _announcement(self, vp: VP, description: str, *, offered: bool) -> Announce:
         announcement = Announcement(
             instance=self.settings.instance,
             custodian=self.identity.key,
@@ -355,16 +385,25 @@ class Agent:
             at=self.now(),
         )
         signed = sign_statement(Label.ANNOUNCEMENT, announcement, self.identity.sign)
-        return await self.publish(Announce(announcement=signed), None)
+        return Announce(announcement=signed)
+
+    def _announce_file(self, part: part_files.PartFile) -> Announce:
+        return self._announcement(part.vp, part.name, offered=True)
 
     async def file(self, wish: Wish) -> int | Objection:
         """Files a command, once it was checked; gives the request's id.
 
-        The same idempotency key files once: then, and ever after, it gives that id.
+        The same idempotency key files once: then, and ever after, it gives that id. A filing whose
+        answer didn't come is sent again, where the same is asked for.
         """
         key = wish.idempotency_key
         if key is not None and key in self.kept.filed:
             return self._filed_before(wish, self.kept.filed[key])
+        before = awaited(self.kept, wish)
+        if before is not None:
+            sent, filing = before
+            used = idempotency_key_used(wish, filing, "a filing that is on its way")
+            return used or _filed(await self._deliver(sent))
         evidence = await self.look()
         if isinstance(evidence, Objection):
             return evidence
@@ -378,34 +417,14 @@ class Agent:
         )
         if isinstance(made, Objection):
             return made
-        answer = await self.send(made, None)
-        if isinstance(answer, Objection):
-            return answer
-        if isinstance(answer, Refused):
-            return refused(answer.refusal, untouched="nothing was filed")
-        if answer.request is None:
-            raise Violation("a filing without a request")
-        if key is not None:
-            self.kept.set_filed(key, answer.request)
-        return answer.request
+        return _filed(await self.send(made, None))
 
     def _filed_before(self, wish: Wish, number: int) -> int | Objection:
-        """IDEMPOTENCY_KEY_USED: one key stands for one filing."""
+        """The request that the idempotency key stands for."""
         news = self.kept.requests.get(number)
         if news is None:
             return number
-        filing = news.request.filing
-        before = (filing.body, filing.targets, filing.purpose)
-        if before == (wish.body, tuple(sorted(set(wish.targets))), wish.purpose):
-            return number
-        return refused(
-            refuse(
-                Rule.IDEMPOTENCY_KEY_USED,
-                expected="the same command, units and purpose as before",
-                found=f"others; it was used for request {number}",
-            ),
-            untouched="nothing was filed",
-        )
+        return idempotency_key_used(wish, news.request.filing, f"request {number}") or number
 
     # --- requests -------------------------------------------------------------------------------
 
@@ -564,6 +583,16 @@ class Agent:
                 raise as_trouble(
                     error, given.file, untouched="nothing was given", again="approve again"
                 ) from None
+
+
+def _filed(answer: Done | Refused | Objection) -> int | Objection:
+    if isinstance(answer, Objection):
+        return answer
+    if isinstance(answer, Refused):
+        return refused(answer.refusal, untouched="nothing was filed")
+    if answer.request is None:
+        raise Violation("a filing without a request")
+    return answer.request
 
 
 def _refusal(answer: Done | Refused | Objection) -> Objection | None:

@@ -22,6 +22,7 @@ from protocol.session.handshake import (
     Enrolment,
 )
 from protocol.session.messages import (
+    CANT_STORE,
     MAX_MESSAGE_BYTES,
     Done,
     Feed,
@@ -31,6 +32,7 @@ from protocol.session.messages import (
 )
 from protocol.violations import Violation
 from quorate.crash_points import crash_point
+from quorate.exits import Exit, Trouble
 from quorate.unavailable import Unavailable
 from signer_agent.directory import AgentSettings
 from signer_agent.kept import Kept, Sent
@@ -44,7 +46,7 @@ from signer_agent.session import (
     Send,
     Standing,
 )
-from signer_agent.steps import SENT
+from signer_agent.steps import ACKNOWLEDGED, CURSOR_KEPT, ENROLLED, SENT
 
 PATH = "/v1/agent"
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
@@ -80,6 +82,7 @@ class Link:
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._session: AgentSession | None = None
         self._invited = False
+        self._resending: asyncio.Task[None] | None = None
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._pause = FIRST_PAUSE
         self.since = now()
@@ -103,6 +106,10 @@ class Link:
                 except Violation as violation:
                     self._gone(str(violation))
                     _log.error("session ended", why=str(violation))
+                except Trouble as trouble:
+                    # The disk here or there is full: nothing was lost, and it may have room again.
+                    self._gone(trouble.what, trouble)
+                    _log.error("session ended", why=trouble.what)
                 jitter = 0.5 + self._entropy(1)[0] / 256
                 await asyncio.sleep(self._pause * jitter)
                 self._pause = min(self._pause * 2, LONGEST_PAUSE)
@@ -122,8 +129,9 @@ class Link:
             await socket.send_bytes(question)
             async with asyncio.timeout(ANSWER_SECONDS):
                 answer = await future
-        except (ConnectionError, TimeoutError, aiohttp.ClientError):
-            raise Unavailable(f"{self._coordinator().url} doesn't answer") from None
+        except (ConnectionError, TimeoutError, aiohttp.ClientError) as error:
+            why = f": {error}" if str(error) else ""
+            raise Unavailable(f"{self._coordinator().url} doesn't answer{why}") from None
         finally:
             self._answers.pop(ref, None)
         if not isinstance(answer, kinds):
@@ -136,11 +144,16 @@ class Link:
             lambda ref: Publish(ref=ref, publication=sent.publication), Done, Refused
         )
         crash_point(SENT)
-        match answer:
-            case Done():
-                self._kept.acknowledged(sent.number)
-            case Refused():
-                self._kept.forget_sent(sent.number)
+        try:
+            match answer:
+                case Done(request=number):
+                    self._kept.acknowledged(sent, number)
+                case Refused():
+                    self._kept.forget_sent(sent.number)
+        except Trouble as trouble:
+            # The coordinator has answered all the same; here it is only sent once more.
+            _log.warning("an answer wasn't noted", why=trouble.what)
+        crash_point(ACKNOWLEDGED)
         return answer
 
     def _coordinator(self) -> Coordinator:
@@ -175,14 +188,18 @@ class Link:
         async with asyncio.timeout(HANDSHAKE_SECONDS):
             while not session.stands:
                 await self._take(socket, session)
-        self.since, self.why, self._pause = self._now(), "", FIRST_PAUSE
-        resending = asyncio.create_task(self._send_again())
+        self.since, self.why = self._now(), ""
         try:
             while True:
                 await self._take(socket, session)
+        except ConnectionError:
+            self._pause = FIRST_PAUSE
+            raise
         finally:
-            resending.cancel()
-            await asyncio.gather(resending, return_exceptions=True)
+            if self._resending is not None:
+                self._resending.cancel()
+                await asyncio.gather(self._resending, return_exceptions=True)
+                self._resending = None
 
     def _new_session(self, certificate: bytes) -> AgentSession:
         token = self._token()
@@ -210,6 +227,7 @@ class Link:
                 case Standing(other_store=other_store, coordinator_time=time):
                     self.ahead = time - self._now()
                     if self._invited:
+                        crash_point(ENROLLED)
                         self._enrolled()
                     if other_store:
                         self._kept.lost()
@@ -220,9 +238,13 @@ class Link:
                         # Somebody else's bad news must not keep the good ones from us.
                         _log.error("news that can't be", why=str(violation))
                     self._kept.set_cursor(cursor)
+                    crash_point(CURSOR_KEPT)
                 case AllHeard(cursor=cursor):
                     self._kept.set_cursor(cursor)
                     await self._on_caught_up()
+                    if self._resending is None:
+                        # What has ended since is known now, and isn't sent again.
+                        self._resending = asyncio.create_task(self._send_again())
                 case Answered(ref=ref, answer=answer):
                     future = self._answers.get(ref)
                     if future is not None and not future.done():
@@ -232,17 +254,17 @@ class Link:
         for sent in [one for one in self._kept.sent.values() if not one.acknowledged]:
             try:
                 answer = await self.send(sent)
-            except Unavailable:
-                return
+            except (Unavailable, Trouble):
+                return  # the session has ended; the next one sends it
             if isinstance(answer, Refused):
                 _log.warning("refused when sent again", rule=answer.refusal.rule.value)
 
-    def _gone(self, why: str) -> None:
+    def _gone(self, why: str, error: Exception | None = None) -> None:
         self._socket = self._session = None
         self.since, self.why = self._now(), why
         for future in self._answers.values():
             if not future.done():
-                future.set_exception(ConnectionResetError(why))
+                future.set_exception(error or ConnectionResetError(why))
 
 
 def _any_certificate() -> ssl.SSLContext:
@@ -266,6 +288,14 @@ async def _receive(socket: aiohttp.ClientWebSocketResponse) -> bytes:
     message = await socket.receive()
     if message.type is aiohttp.WSMsgType.BINARY:
         return bytes(message.data)
+    if message.type is aiohttp.WSMsgType.CLOSE and message.data == CANT_STORE:
+        raise Trouble(
+            Exit.STORAGE,
+            f"the coordinator says: {shown(message.extra or '')}",
+            next="its people make room; what your agent keeps it sends again by itself",
+        )
+    if message.type is aiohttp.WSMsgType.CLOSE and message.data == aiohttp.WSCloseCode.GOING_AWAY:
+        raise ConnectionResetError("the coordinator has stopped")
     if message.type is aiohttp.WSMsgType.CLOSE and message.extra:
         raise Violation(f"the coordinator closed the session: {shown(message.extra)}")
     if message.type in (

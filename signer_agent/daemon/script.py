@@ -132,12 +132,14 @@ class Script:
         For what made one wait may end without news of it: a charter comes into force, a clock is
         mended.
         """
+        agent = self._agent
         while True:
+            before = agent.changes
             await self.look()
             try:
-                async with asyncio.timeout(LOOK_AGAIN_SECONDS), self._agent.changed:
-                    if not self._unseen():
-                        await self._agent.changed.wait()
+                async with asyncio.timeout(LOOK_AGAIN_SECONDS), agent.changed:
+                    while agent.changes == before:
+                        await agent.changed.wait()
             except TimeoutError:
                 self._looked.clear()
 
@@ -146,10 +148,11 @@ class Script:
         for request in self._unseen():
             try:
                 await self._try(request.id)
-            except (Unavailable, Violation) as error:
-                _log.warning("not answered now", request=request.id, why=str(error))
-                if not self._agent.link.connected:
-                    return  # it is looked at again once a session stands
+            except Unavailable as unavailable:
+                _log.warning("not answered now", request=request.id, why=str(unavailable))
+                return  # it is looked at again once a session stands
+            except Violation as violation:
+                _log.warning("not answered now", request=request.id, why=str(violation))
             self._looked[request.id] = request
 
     def _unseen(self) -> list[Request]:

@@ -102,6 +102,28 @@ def file(
     )
 
 
+def idempotency_key_used(wanted: Wish, filing: Filing, what: str) -> Objection | None:
+    """IDEMPOTENCY_KEY_USED: one key stands for one filing; `what` it was used for."""
+    if same_wish(wanted, filing):
+        return None
+    refusal = refuse(
+        Rule.IDEMPOTENCY_KEY_USED,
+        expected="the same command, units and purpose as before",
+        found=f"others; it was used for {what}",
+    )
+    return refused(refusal, untouched=NOTHING_FILED)
+
+
+def same_wish(wanted: Wish, filing: Filing) -> bool:
+    """Whether the filing asks for what is wanted now."""
+    return (
+        wanted.body == filing.body
+        and tuple(sorted(set(wanted.targets))) == filing.targets
+        and wanted.purpose == filing.purpose
+        and (wanted.step, wanted.voids) == (filing.step, filing.voids)
+    )
+
+
 def targets_in_charter(wanted: Wish, charter: Charter) -> Objection | None:
     """UNIT_NOT_IN_CHARTER: only units that belong to the instance."""
     strange = [unit for unit in wanted.targets if charter.unit(unit) is None]

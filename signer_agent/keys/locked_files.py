@@ -142,10 +142,15 @@ def list_in(directory: Path, suffix: str, look: Callable[[Path], F]) -> Listing[
 
 def store(directory: Path, name: str, suffix: str, data: bytes, *, untouched: str) -> Path:
     """Writes a new key file under a name of its own, in a directory that is made if missing."""
-    private_files.directory(directory)
-    path = directory / free_file_name(name, suffix, {path.name for path in directory.iterdir()})
+    path = place(directory, name, suffix)
     private_files.create(path, data, untouched=untouched)
     return path
+
+
+def place(directory: Path, name: str, suffix: str) -> Path:
+    """Where a new key file goes: a free name, in a directory that is made if missing."""
+    private_files.directory(directory)
+    return directory / free_file_name(name, suffix, {path.name for path in directory.iterdir()})
 
 
 def free_file_name(name: str, suffix: str, taken: set[str]) -> str:

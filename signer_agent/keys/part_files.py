@@ -9,9 +9,11 @@ from protocol.files.keyfile import PART_BYTES, write_key_part
 from protocol.files.keyfile_header import KeyPartHeader, PartName
 from protocol.identifiers import VP, Instant
 from protocol.secrets import Secret
+from quorate.crash_points import crash_point
 from quorate.exits import Exit, Trouble
 from signer_agent.keys import locked_files
 from signer_agent.keys.locked_files import Listing, LockedFile
+from signer_agent.steps import PART_FILE_WRITTEN
 
 SUFFIX = ".part"
 _HEX_DIGITS = re.compile(rb"[0-9A-Fa-f]*")
@@ -78,7 +80,9 @@ def keep(
         lock=locked_files.new_lock(practice=practice),
     )
     untouched = "no key part was made or announced"
-    return open_file(locked_files.store(directory, name, SUFFIX, data, untouched=untouched))
+    path = locked_files.store(directory, name, SUFFIX, data, untouched=untouched)
+    crash_point(PART_FILE_WRITTEN)
+    return open_file(path)
 
 
 def open_file(path: Path) -> PartFile:

@@ -1,6 +1,7 @@
 """Signature key files: `alice.sig`. Made here, by the agent of who signs with them."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -8,17 +9,26 @@ from typing import Self
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA512
 
+from protocol.claims import ProvenKey
 from protocol.displayable import AdministratorName
-from protocol.files.keyfile import write_signature_key
+from protocol.files.keyfile import MAX_BYTES, parse, write_signature_key
 from protocol.files.keyfile_header import SignatureKeyHeader
 from protocol.files.private_keys import ed25519, hybrid, p521, private_key_length
 from protocol.identifiers import SKI, Instant
+from protocol.schema import from_bytes, to_bytes
 from protocol.secrets import Secret
 from protocol.signing.algorithms import Algorithm
+from protocol.violations import Violation
+from quorate import private_files
+from quorate.crash_points import crash_point
+from quorate.exits import Trouble
 from signer_agent.keys import locked_files
 from signer_agent.keys.locked_files import Listing, LockedFile
+from signer_agent.steps import KEY_FILE_WRITTEN, OFFER_WRITTEN
 
 SUFFIX = ".sig"
+OFFER = ".offer"
+"""The file beside it: the public key, with the proof that it is its owner's."""
 
 
 class UnlockedKey:
@@ -76,6 +86,11 @@ class SignatureKeyFile(LockedFile[SignatureKeyHeader]):
         """The subject key identifier."""
         return self.header.ski
 
+    def remove(self) -> None:
+        """Deletes the file and its offer."""
+        super().remove()
+        self.path.with_suffix(OFFER).unlink(missing_ok=True)
+
     def unlock(self, password: Secret, *, practice: bool) -> UnlockedKey:
         """Opens the file, as it is now, for a charter that is practice or isn't.
 
@@ -94,8 +109,13 @@ def generate(
     algorithm: Algorithm,
     practice: bool,
     at: Instant,
+    offer: Callable[[UnlockedKey], ProvenKey] | None = None,
 ) -> SignatureKeyFile:
-    """Makes a new key and its file in `directory`. Trouble if it can't be stored."""
+    """Makes a new key and its file in `directory`. Trouble if it can't be stored.
+
+    `offer` makes the key's offer, which is kept beside the file, in `alice.offer`. It is written
+    first, so that a key file that is there can be offered without its password.
+    """
     with _new_private_key(algorithm) as private_key:
         data = write_signature_key(
             private_key,
@@ -106,8 +126,27 @@ def generate(
             practice=practice,
             lock=locked_files.new_lock(practice=practice),
         )
+        header = parse(SignatureKeyHeader, data).header
+        proven = None if offer is None else offer(UnlockedKey(header, private_key))
     untouched = "no signature key was made"
-    return open_file(locked_files.store(directory, name, SUFFIX, data, untouched=untouched))
+    path = locked_files.place(directory, name, SUFFIX)
+    if proven is not None:
+        private_files.write(path.with_suffix(OFFER), to_bytes(proven), untouched=untouched)
+        crash_point(OFFER_WRITTEN)
+    private_files.create(path, data, untouched=untouched)
+    crash_point(KEY_FILE_WRITTEN)
+    return open_file(path)
+
+
+def offer_of(file: SignatureKeyFile) -> ProvenKey | None:
+    """The offer beside a key file, if it is that key's; checked by its signature."""
+    try:
+        data = private_files.read(file.path.with_suffix(OFFER), limit=MAX_BYTES)
+        proven = from_bytes(ProvenKey, data)
+        proven.check()
+    except (FileNotFoundError, Trouble, Violation):
+        return None
+    return proven if proven.ski == file.ski else None
 
 
 def open_file(path: Path) -> SignatureKeyFile:

@@ -107,7 +107,8 @@ class _Handler:
                 objection=object_to(
                     Exit.UNREACHABLE,
                     str(unavailable),
-                    next="try again later. What the coordinator acknowledged is stored",
+                    next="try again later; asking twice is safe. What the coordinator "
+                    "acknowledged is stored",
                 )
             )
         except Trouble as trouble:

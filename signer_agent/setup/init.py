@@ -5,10 +5,12 @@ from pathlib import Path
 from protocol.identifiers import Instant
 from protocol.session.invitation import Invitation
 from quorate import private_files, settings
+from quorate.crash_points import crash_point
 from quorate.exits import Exit, Trouble
 from signer_agent.directory import AgentDirectory
 from signer_agent.keys import identity_file
 from signer_agent.keys.identity_file import AgentIdentity
+from signer_agent.steps import IDENTITY_MADE
 
 
 def make_agent(path: Path, invitation: Invitation, *, at: Instant) -> AgentIdentity:
@@ -20,7 +22,8 @@ def make_agent(path: Path, invitation: Invitation, *, at: Instant) -> AgentIdent
             f"{path} holds a signer agent already; it was left as it is",
             next="choose another directory",
         )
-    identity = identity_file.create(directory.path, name=invitation.person, at=at)
+    identity = _identity(directory, invitation, at)
+    crash_point(IDENTITY_MADE)
     private_files.write(directory.invitation, invitation.token, untouched="no agent was made")
     text = settings.render(
         [
@@ -39,3 +42,12 @@ def make_agent(path: Path, invitation: Invitation, *, at: Instant) -> AgentIdent
     )
     private_files.write(directory.settings, text.encode(), untouched="no agent was made")
     return identity
+
+
+def _identity(directory: AgentDirectory, invitation: Invitation, at: Instant) -> AgentIdentity:
+    """A new identity, or the one of an attempt for the same person that was cut short."""
+    if (directory.path / identity_file.FILE_NAME).exists():
+        left = identity_file.load(directory.path)
+        if left.name == invitation.person:
+            return left
+    return identity_file.create(directory.path, name=invitation.person, at=at)

@@ -8,7 +8,7 @@ from protocol.charter import Charter, Floor
 from protocol.commands.bodies import SetControlPoint, SetThresholds
 from protocol.identifiers import Instant
 from protocol.refusals import Rule
-from protocol.session.messages import CharterNews
+from protocol.session.messages import Accept, CharterNews
 from quorate.exits import Exit
 from signer_agent.local.messages import AcceptCharter, Charters, GetCharters, OfferKey, Ok
 from signer_agent.trust import charters
@@ -200,7 +200,7 @@ async def test_somebody_else_under_ones_own_name(attack: Attack):
         await told(bob, version, ALICE, CAROL)
         trouble = await ends_with(bob.client.ask(AcceptCharter(charter=version.digest), Ok))
         says(trouble, Exit.ALARM, "OWN_ENTRY", "another agent", "call the others")
-        assert not bob.evil.taken
+        assert not any(isinstance(one, Accept) for one in bob.evil.taken)
         await bob.accepts(bob.world.charter, others=bob.world.people)
         assert await in_force(bob) == [1]
 
@@ -214,7 +214,7 @@ async def test_a_key_of_somebody_else_under_ones_own_name(attack: Attack):
         await told(bob, version, ALICE, CAROL)
         trouble = await ends_with(bob.client.ask(AcceptCharter(charter=version.digest), Ok))
         says(trouble, Exit.ALARM, "OWN_ENTRY", NOT_BOB.key.ski.hex()[:8], "call the others")
-        assert not bob.evil.taken
+        assert not any(isinstance(one, Accept) for one in bob.evil.taken)
 
 
 async def test_a_key_of_ones_own_is_accepted(attack: Attack):

@@ -120,7 +120,7 @@ async def mk_add(
     )
     told = AnnouncePart(vp=made.vp, description=description, offered=True)
     if not await sent_or_kept(client, told):
-        console.say("! The coordinator is out of reach: your agent tells it once it isn't.")
+        console.say("! Not told yet: your agent does it once it has its coordinator.")
     console.object({"name": description, "vp": made.vp.hex(), "file": str(made.path)})
 
 
@@ -147,9 +147,15 @@ async def mk_rm(console: Console, number: int | None, yes: bool, client: AgentCl
     question = f'Remove "{part.name}"? Without a copy nobody can give this part again.'
     if not yes and not confirmed(console, question, instead="--yes"):
         raise Trouble(Exit.REFUSED, f'"{part.name}" is still there', next="nothing")
+    # Withdrawn first, so that typing it again finishes what was cut short.
+    told = await sent_or_kept(
+        client, AnnouncePart(vp=part.vp, description=part.name, offered=False)
+    )
+    if not told:
+        # It is the agent's to withdraw: where none runs, the file stays.
+        await client.ask(GetStatus(), Status)
     part.remove()
     console.say(f'✓ "{part.name}" removed')
-    told = AnnouncePart(vp=part.vp, description=part.name, offered=False)
-    if not await sent_or_kept(client, told):
-        console.say("! The coordinator is out of reach: your agent withdraws it once it isn't.")
+    if not told:
+        console.say("! Not withdrawn yet: your agent does it once it has its coordinator.")
     console.object({"removed": part.path.name})

@@ -7,7 +7,7 @@ import click
 from protocol.claims import KeyClaim, ProvenKey
 from protocol.displayable import AdministratorName, is_printable_string
 from protocol.files.keyfile import KeyFileError
-from protocol.identifiers import Signature
+from protocol.identifiers import IdentityKey, Signature
 from protocol.signing.algorithms import Algorithm
 from protocol.signing.labels import Label, labelled
 from quorate import clock
@@ -17,17 +17,11 @@ from quorate.exits import Exit, Json, Trouble
 from quorate.prompts import PasswordSource, answer, confirmed, password_options
 from signer_agent.cli.place import agent_option
 from signer_agent.client.agent_client import AgentClient
+from signer_agent.directory import AgentSettings
 from signer_agent.keys import signature_files
-from signer_agent.keys.signature_files import SignatureKeyFile
+from signer_agent.keys.signature_files import SignatureKeyFile, UnlockedKey
 from signer_agent.keys.troubles import as_trouble
-from signer_agent.local.messages import (
-    GetStatus,
-    OfferKey,
-    Ok,
-    Question,
-    SelectKeys,
-    Status,
-)
+from signer_agent.local.messages import GetStatus, OfferKey, Ok, Question, SelectKeys, Status
 
 
 def _files(client: AgentClient) -> list[tuple[int, SignatureKeyFile]]:
@@ -104,24 +98,14 @@ async def sigkey_add(
         algorithm=Algorithm(algorithm),
         practice=settings.practice,
         at=clock.now(),
+        offer=lambda key: _proven(key, settings, status.agent),
     )
     console.say(
         f"✓ {made.path.name} made, mode 0600. Only this password opens it; nobody can restore it."
     )
-    with made.unlock(password, practice=settings.practice) as key:
-        claim = KeyClaim(
-            instance=settings.instance,
-            practice=settings.practice,
-            person=settings.person,
-            agent=status.agent,
-            administrator=AdministratorName(name),
-            algorithm=made.header.algorithm,
-            public_key=made.header.public_key,
-        )
-        proof = Signature(key.sign(labelled(Label.PERSON, claim)))
-    offer = OfferKey(key=ProvenKey(claim=claim, proof=proof))
-    if not await sent_or_kept(client, offer):
-        console.say("! The coordinator is out of reach: your agent offers the key once it isn't.")
+    offer = signature_files.offer_of(made)
+    if offer is None or not await sent_or_kept(client, OfferKey(key=offer)):
+        console.say("! Not offered yet: your agent does it once it has its coordinator.")
     console.say(
         "! not in a charter yet; no unit may take it before all have accepted one.  "
         "Next: quorate charter new"
@@ -183,8 +167,25 @@ async def sigkey_sel(
     console.object({"selected": [key.ski.hex() for key in keys]})
 
 
+def _proven(key: UnlockedKey, settings: AgentSettings, agent: IdentityKey) -> ProvenKey:
+    """The key's own word that it is this person's."""
+    claim = KeyClaim(
+        instance=settings.instance,
+        practice=settings.practice,
+        person=settings.person,
+        agent=agent,
+        administrator=key.name,
+        algorithm=key.algorithm,
+        public_key=key.public_key,
+    )
+    return ProvenKey(claim=claim, proof=Signature(key.sign(labelled(Label.PERSON, claim))))
+
+
 async def sent_or_kept(client: AgentClient, question: Question) -> bool:
-    """Whether the coordinator has it now; if it is out of reach, the agent sends it later."""
+    """Whether the coordinator has it now. Otherwise the agent sends it later.
+
+    Even if it isn't running now: when it starts, it looks which key files nobody was told of.
+    """
     try:
         await client.ask(question, Ok)
     except Trouble as trouble:
