@@ -14,7 +14,8 @@ from typing import Any
 
 from bench.rows import Row, middle
 from bench.version import bare_start
-from coordinator.rehearsal.ceremony import Ceremony, Plan
+from coordinator.rehearsal.ceremony import Ceremony
+from coordinator.rehearsal.plan import Plan
 from coordinator.rehearsal.stack import NAMES, UNITS, Stack
 from protocol.files.password_lock import NONCE_BYTES, PRACTICE, SALT_BYTES, PasswordLock, derive
 from protocol.secrets import Secret

@@ -17,7 +17,7 @@ from quorate.console import Console
 from quorate.exits import Exit, Json, Trouble
 
 if TYPE_CHECKING:
-    from coordinator.rehearsal.ceremony import Outcome, Plan
+    from coordinator.rehearsal.plan import Outcome, Plan
     from coordinator.rehearsal.stack import Stack
 
 _MORE_UNITS = (
@@ -102,7 +102,8 @@ async def demo(
     Each custodian is a process and a directory of its own; all talk over TLS. Everything is
     practice: its keys can't be used for real.
     """
-    from coordinator.rehearsal.ceremony import Ceremony, Plan, check_plan
+    from coordinator.rehearsal.ceremony import Ceremony
+    from coordinator.rehearsal.plan import Plan, check_plan
     from coordinator.rehearsal.process import CommandFailed
     from coordinator.rehearsal.stack import NAMES, UNITS, Stack
 

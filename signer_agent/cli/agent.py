@@ -163,6 +163,7 @@ async def approve(
     time shown, or until the unit runs something else.
     """
     from signer_agent.cli import giving, waiting
+    from signer_agent.cli.ending import conclude
     from signer_agent.cli.people import People
 
     screen = await giving.show(client, console, number)
@@ -184,7 +185,7 @@ async def approve(
         await waiting.tell(client, console, number, people, gave)
         return
     results = await waiting.wait(client, console, number, timeout=timeout, more=gave)
-    waiting.conclude(console, results, people, at=True, more=gave)
+    conclude(console, results, people, at=True, more=gave)
 
 
 @agent.command()
@@ -209,6 +210,7 @@ async def watch(
 ) -> None:
     """Follows request ID until it ends, or everything until Ctrl-C."""
     from signer_agent.cli import waiting
+    from signer_agent.cli.ending import conclude
     from signer_agent.cli.people import People
 
     people = await People.known(client)
@@ -216,7 +218,7 @@ async def watch(
         await waiting.watch_all(client, console, people, timeout=timeout)
         return
     results = await waiting.wait(client, console, number, timeout=timeout)
-    waiting.conclude(console, results, people, at=True)
+    conclude(console, results, people, at=True)
 
 
 @agent.command()

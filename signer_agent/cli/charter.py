@@ -5,13 +5,13 @@ from pathlib import Path
 
 import click
 
-from protocol.charter import Chain, Charter, CharterUnit, Coordinator, Floor, Person
+from protocol.charter import Chain, Charter, Floor
 from protocol.displayable import PersonName
 from quorate import private_files
 from quorate.commands import Group, pass_console
 from quorate.console import Console
 from quorate.exits import Exit, Json, Trouble
-from signer_agent.cli import charter_screens
+from signer_agent.cli import charter_proposal, charter_screens
 from signer_agent.cli.place import agent_option
 from signer_agent.client.agent_client import AgentClient
 from signer_agent.local.messages import (
@@ -19,9 +19,7 @@ from signer_agent.local.messages import (
     Charters,
     GetCharters,
     GetStatus,
-    GetUnits,
     Status,
-    Units,
 )
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
@@ -90,124 +88,20 @@ async def new(
 
     status = await client.ask(GetStatus(), Status)
     known = await client.ask(GetCharters(), Charters)
-    made = _next_version(
+    made = charter_proposal.next_version(
         status,
         known,
-        _units(unit_files) if unit_files else await _units_as_they_are(client, known),
+        charter_proposal.units_of(unit_files)
+        if unit_files
+        else await charter_proposal.units_as_they_are(client, known),
         Floor(signatures=signatures, revocations=revocations, exit_people=exit_people),
         alone,
-        _left_out(known, set(without), set(without_key)),
+        charter_proposal.left_out(known, set(without), set(without_key)),
     )
     await client.ask(ProposeCharter(charter=made), Ok)
     console.say(f"✓ version {made.number} of the charter of {made.instance} proposed to all")
     console.say("Next, each of you: quorate charter accept")
     console.object({"instance": made.instance, "version": made.number, "digest": made.digest.hex()})
-
-
-async def _units_as_they_are(client: AgentClient, known: Charters) -> tuple[CharterUnit, ...]:
-    """Those of the newest version, with their newest verified receipts.
-
-    A version that names an older one never comes into force once a unit has left imprint mode.
-    """
-    if not known.versions:
-        raise Trouble(
-            Exit.USAGE,
-            "a first charter needs the units",
-            next="at each unit host: quorate unit show DIR --export FILE; then --units FILE",
-        )
-    now = {one.unit.unit: one.last_receipt for one in (await client.ask(GetUnits(), Units)).units}
-    return tuple(
-        unit.but(last_receipt=now.get(unit.id) or unit.last_receipt)
-        for unit in known.versions[-1].charter.units
-    )
-
-
-def _units(files: Sequence[Path]) -> tuple[CharterUnit, ...]:
-    from protocol.receipts import entry_hash, open_entry
-    from protocol.schema import from_bytes
-    from protocol.unit_identity import OfferedUnits
-    from protocol.violations import Violation
-
-    units: list[CharterUnit] = []
-    for path in files:
-        try:
-            offered = from_bytes(OfferedUnits, path.read_bytes())
-            for one in offered.units:
-                certificate = one.certified.opened()
-                open_entry(one.last_entry, certificate.identity)
-                units.append(
-                    CharterUnit(
-                        certificate=certificate,
-                        vendor_root=one.certified.vendor_root,
-                        vendor_signature=one.certified.certificate.signature,
-                        last_receipt=entry_hash(one.last_entry),
-                    )
-                )
-        except Violation as violation:
-            raise Trouble(
-                Exit.DAMAGED,
-                f"{path} isn't what a unit host exported: {violation}",
-                next="get it again from the host",
-            ) from None
-    return tuple(sorted(units, key=lambda unit: unit.id))
-
-
-def _left_out(known: Charters, people: set[str], keys: set[str]) -> set[bytes]:
-    """The agents of these people and the keys of these names or SKIs; refused if there are none."""
-    agents: dict[str, bytes] = {one.person: one.agent for one in known.agents}
-    skis: dict[str, bytes] = {key.claim.administrator: key.ski for key in known.keys}
-    skis |= {key.ski.hex(): key.ski for key in known.keys}
-    strange = (people - agents.keys()) | (keys - skis.keys())
-    if strange:
-        raise Trouble(
-            Exit.REFUSED,
-            "nobody here has that name; nothing was proposed",
-            expected=", ".join(sorted({*agents, *(key.claim.administrator for key in known.keys)})),
-            found=", ".join(sorted(strange)),
-            next="look who is there: quorate charter show",
-        )
-    return {agents[name] for name in people} | {skis[name] for name in keys}
-
-
-def _next_version(
-    status: Status,
-    known: Charters,
-    units: tuple[CharterUnit, ...],
-    floor: Floor,
-    alone: bool,
-    without: set[bytes],
-) -> Charter:
-    """`without` are the agents and keys that are left out."""
-    before = [one.charter for one in known.versions if one.in_force]
-    previous = before[-1] if before else None
-    people = []
-    for one in sorted(known.agents, key=lambda it: it.person):
-        if one.agent in without:
-            continue
-        offered = [key for key in known.keys if key.claim.agent == one.agent]
-        keys = sorted((key for key in offered if key.ski not in without), key=lambda key: key.ski)
-        people.append(Person(name=one.person, agent=one.agent, keys=tuple(keys)))
-    if previous is not None:
-        coordinator = previous.coordinator
-    else:
-        coordinator = Coordinator(url=status.url, identity=known.coordinator, log=known.log)
-    try:
-        return Charter(
-            instance=status.instance,
-            number=1 if previous is None else previous.number + 1,
-            previous=None if previous is None else previous.digest,
-            practice=status.practice,
-            vendor_roots=tuple(sorted({unit.vendor_root for unit in units})),
-            units=units,
-            people=tuple(people),
-            coordinator=coordinator,
-            floor=floor,
-            alone=alone,
-        )
-    except ValueError as error:
-        raise Trouble(
-            Exit.REFUSED, f"that charter isn't possible: {error}", next="change what it says"
-        ) from None
 
 
 @charter.command()

@@ -12,10 +12,10 @@ from quorate import clock, times
 from quorate.console import Console
 from quorate.exits import Exit, Json, Trouble
 from signer_agent.cli.people import People
+from signer_agent.cli.progress import going_on, waits_for
+from signer_agent.cli.progress import have as have_so_far
 from signer_agent.cli.rejecting import rejected_by
 from signer_agent.cli.screens import have, wanted
-from signer_agent.cli.waiting import going_on, waits_for
-from signer_agent.cli.waiting import have as have_so_far
 from signer_agent.client.agent_client import AgentClient
 from signer_agent.keys import part_files, signature_files
 from signer_agent.local.messages import (

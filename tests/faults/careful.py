@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from coordinator.rehearsal.ceremony import Ceremony, Outcome, Plan, Silent
+from coordinator.rehearsal.ceremony import Ceremony
+from coordinator.rehearsal.plan import Outcome, Plan, Silent
 from coordinator.rehearsal.process import CommandFailed, Result
 from coordinator.rehearsal.stack import UNITS, Stack
 from hsm_backend.durable.directory import StateDirectory

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from coordinator.rehearsal.kit import Actor, Rehearsal
+from coordinator.rehearsal.acting import Actor
+from coordinator.rehearsal.kit import Rehearsal
 
 pytestmark = [pytest.mark.xdist_group("key file troubles"), pytest.mark.timeout(300)]
 

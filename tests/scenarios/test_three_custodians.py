@@ -5,7 +5,8 @@ All tests share one stack and leave it as they found it: initialised, nothing op
 
 import pytest
 
-from coordinator.rehearsal.kit import Actor, Rehearsal
+from coordinator.rehearsal.acting import Actor
+from coordinator.rehearsal.kit import Rehearsal
 from protocol.record.entries import EntryKind
 
 pytestmark = [pytest.mark.xdist_group("three custodians"), pytest.mark.timeout(300)]

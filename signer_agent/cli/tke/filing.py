@@ -1,7 +1,6 @@
 """Filing a command, signing it in the same visit, waiting for it: what all of them share."""
 
 import asyncio
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -9,34 +8,35 @@ from typing import Any, TypeVar
 import click
 
 from protocol.commands.bodies import Body, tke_name_of
-from protocol.commands.effects import after
-from protocol.commands.quorum import signatures_needed
-from protocol.commands.rules import refusal_of
 from protocol.displayable import Purpose
 from protocol.identifiers import MINUTE, Duration
-from protocol.refusals import Refusal, Rule
+from protocol.refusals import Rule
 from protocol.request import DEFAULT_VALIDITY, Request, RequestState
-from protocol.unit_state import UnitState
 from quorate.console import Console
-from quorate.exits import Exit, Json, Trouble, refused
+from quorate.exits import Exit, Json, Trouble
 from quorate.prompts import Passwords, PasswordSource, password_options
 from signer_agent.cli import giving, waiting
+from signer_agent.cli.ending import conclude
 from signer_agent.cli.people import People
+from signer_agent.cli.progress import as_json, behind
 from signer_agent.cli.screens import counted, names
+from signer_agent.cli.tke.before_filing import (
+    Rows,
+    check_all,
+    check_that_it_can_ask,
+    most_signatures_needed,
+)
 from signer_agent.client.agent_client import AgentClient
 from signer_agent.desk.filing import Wish
-from signer_agent.keys import part_files, signature_files
 from signer_agent.local.messages import (
     FileWish,
     GetFiled,
     GetRequests,
     Ok,
     Requests,
-    UnitNow,
 )
 
 F = TypeVar("F", bound=Callable[..., object])
-Rows = Sequence[tuple[int, UnitNow]]
 
 _OPENS_SECONDS = 30.0
 _GIVING = giving.Only(unsigned="file it unsigned", ungiven="give it later")
@@ -98,10 +98,10 @@ async def file_all(
     keys = [_key(manner, place) for place in range(len(bodies))]
     before = [await _filed_before(client, key) for key in keys]
     if not any(before):
-        _check(bodies, targets)
-    needed = _signatures_needed(bodies[0], targets)
-    if needed:
-        _can_ask(client, manner, source)
+        check_all(bodies, targets)
+    needed = most_signatures_needed(bodies[0], targets)
+    if needed and manner.sign:
+        check_that_it_can_ask(client, source)
     passwords = source.passwords(console)
     numbers = [
         await _file(client, body, targets, manner, place, keys[place])
@@ -174,7 +174,7 @@ class _Run:
                 self.client, self.console, number, timeout=seconds, more=more
             )
             if place == last or results.request.state is not RequestState.EXECUTED:
-                waiting.conclude(self.console, results, self.people, more=more)
+                conclude(self.console, results, self.people, more=more)
                 return
 
     async def _sign(self, number: int) -> None:
@@ -182,8 +182,8 @@ class _Run:
         request = await _opened(self.client, number)
         verb = "filed as" if self.filed == "now" else "filed before as"
         if request is None or request.ended or request.opening is None:
-            behind = "" if request is None else await waiting.behind(self.client, request)
-            in_line = f", in line{behind}" if behind else ""
+            before = "" if request is None else await behind(self.client, request)
+            in_line = f", in line{before}" if before else ""
             self.console.say(f"✓ {verb} request {number}{in_line}")
             return
         try:
@@ -191,7 +191,7 @@ class _Run:
         except Trouble as trouble:
             # It is filed all the same, and others may be asked for it.
             trouble.also = {"but": f"request {number} is filed, unsigned by you", **trouble.also}
-            now = waiting.as_json(request, self.people)
+            now = as_json(request, self.people)
             trouble.data = {**trouble.data, **now, **self._more()}
             raise
         self.console.say(f"✓ {verb} request {number}{gave}")
@@ -228,49 +228,6 @@ class _Run:
     def _more(self) -> dict[str, Json]:
         requests: list[Json] = list(self.numbers)
         return {"requests": requests, "filed": self.filed}
-
-
-def _check(bodies: Sequence[Body], targets: Rows) -> None:
-    """Of several commands: what a unit would refuse after those before, before any is filed."""
-    if len(bodies) < 2:
-        return
-    for _, one in targets:
-        state = one.state
-        for body in bodies:
-            if state is None:
-                break
-            refusal = _refusal(body, state)
-            if refusal is not None:
-                raise refused(refusal, untouched="Nothing was filed")
-            state = after(state, body)
-
-
-def _refusal(body: Body, state: UnitState) -> Refusal | None:
-    needed = signatures_needed(body, state)
-    return refusal_of(body, state) or (needed if isinstance(needed, Refusal) else None)
-
-
-def _signatures_needed(body: Body, targets: Rows) -> int:
-    """The most that any target needs, as it is now; at least one where that isn't known."""
-    most = 0
-    for _, one in targets:
-        needed = 1 if one.state is None else signatures_needed(body, one.state)
-        most = max(most, 1 if isinstance(needed, Refusal) else needed)
-    return most
-
-
-def _can_ask(client: AgentClient, manner: Manner, source: PasswordSource) -> None:
-    """Usage trouble, before anything is filed, where a password would be asked in vain."""
-    keys = client.directory.keys
-    has_keys = signature_files.list_in(keys).usable or part_files.list_in(keys).usable
-    terminal = sys.stdin is not None and sys.stdin.isatty()
-    if not manner.sign or not has_keys or terminal or source != PasswordSource():
-        return
-    raise Trouble(
-        Exit.USAGE,
-        "there is no terminal to ask for your password on; nothing was filed",
-        next="give --password-file FILE or --password-fd N, or --unsigned",
-    )
 
 
 def _key(manner: Manner, place: int) -> str | None:
@@ -324,7 +281,7 @@ async def _opened(client: AgentClient, number: int) -> Request | None:
                 for request in news.requests:
                     if request.opening is not None or request.ended or request.why:
                         return request
-                    if await waiting.behind(client, request):
+                    if await behind(client, request):
                         return request
     except TimeoutError:
         pass

@@ -21,7 +21,8 @@ from quorate.exits import Exit, Json, Trouble
 from quorate.prompts import PasswordSource, answer, confirmed
 from signer_agent.cli.place import agent_option
 from signer_agent.cli.screens import counted
-from signer_agent.cli.tke.filing import Manner, Rows, file_all, filing_options, resume
+from signer_agent.cli.tke.before_filing import Rows
+from signer_agent.cli.tke.filing import Manner, file_all, filing_options, resume
 from signer_agent.cli.tke.selection import targets
 from signer_agent.client.agent_client import AgentClient
 from signer_agent.local.messages import Charters, GetCharters, UnitNow

@@ -1,0 +1,131 @@
+"""How a request ended: what verified receipts prove, or trouble with its own exit code."""
+
+from collections.abc import Iterator, Mapping
+
+from protocol.commands.bodies import (
+    Body,
+    ClearNewRegister,
+    CommitNewRegister,
+    LoadNewRegister,
+    SetImmediate,
+    SetThresholds,
+    Zeroize,
+)
+from protocol.displayable import shown
+from protocol.identifiers import grouped
+from protocol.request import RequestState, TargetProgress
+from quorate import clock, times
+from quorate.console import Console
+from quorate.exits import Exit, Json, Trouble
+from signer_agent.cli.people import People
+from signer_agent.cli.progress import as_json, receipt_of
+from signer_agent.cli.screens import counted
+from signer_agent.desk.receipts import UnitResult
+from signer_agent.local.messages import Results
+
+_ENDED = {
+    RequestState.CANCELLED: Exit.ENDED,
+    RequestState.EXPIRED: Exit.ENDED,
+    RequestState.SUPERSEDED: Exit.ENDED,
+    RequestState.NEEDLESS: Exit.ENDED,
+    RequestState.REJECTED: Exit.REFUSED,
+    RequestState.FAILED: Exit.FAILED,
+    RequestState.PARTLY_EXECUTED: Exit.FAILED,
+}
+
+
+def conclude(
+    console: Console,
+    results: Results,
+    people: People,
+    *,
+    at: bool = False,
+    more: Mapping[str, Json] | None = None,
+) -> None:
+    """Says how a request ended; Trouble with its exit code where it wasn't executed.
+
+    `at` adds when it ran, `more` is for scripts.
+    """
+    request = results.request
+    verified = sum(one.executed for one in results.units)
+    units = len(request.progress) or len(request.filing.targets)
+    data = {**as_json(request, people), "receipts_verified": verified, **(more or {})}
+    if request.state is RequestState.EXECUTED and verified == units:
+        for line in _executed(results, units, at=at):
+            console.say(line)
+        if any(one.part_named is False for one in results.units):
+            console.progress("! a receipt doesn't name your part: call the others")
+        console.object(data)
+        return
+    if request.state is RequestState.EXECUTED:
+        raise Trouble(
+            Exit.ALARM,
+            f"request {request.id} is said to be executed, and not every receipt verifies",
+            expected=f"{units} receipts",
+            found=f"{verified}",
+            next="call the people who run the coordinator",
+            data=data,
+        )
+    raise Trouble(
+        _ENDED[request.state],
+        f"request {request.id} has ended, {request.state}: {shown(request.why)}. {ran(results)}",
+        next=f"quorate requests refile {request.id}      if it is still wanted",
+        also=dict(answers(results)),
+        data=data,
+    )
+
+
+def ran(results: Results) -> str:
+    """On how many units it ran, by verified receipts."""
+    verified = sum(one.executed for one in results.units)
+    return f"It ran on {verified} of {len(results.units)} units" if verified else "Nothing has run"
+
+
+def answers(results: Results) -> Iterator[tuple[str, str]]:
+    """What the units said that refused it."""
+    for one in results.units:
+        if one.refused is not None:
+            no = one.refused
+            yield str(one.unit), f"{no.rule}: expected {no.expected}, found {no.found}"
+
+
+def _executed(results: Results, units: int, *, at: bool) -> Iterator[str]:
+    body = results.request.filing.body
+    text = f"✓ executed on {units} of {counted(units, 'unit')}, receipts verified"
+    if all(one.part_named for one in results.units):
+        text += "; it names your part" if units == 1 else f"; all {units} name your part"
+    after = _after(body, results.request.progress)
+    when = max((one.at for one in results.units if one.at is not None), default=None)
+    if isinstance(body, LoadNewRegister):
+        yield f"{text}. {after}"
+        yield from _key_line(results.units)
+    elif at and when is not None:
+        yield f"{text}      {times.moment(when, now=clock.now())}"
+    else:
+        yield f"{text}. {after}" if after else text
+
+
+def _after(body: Body, progress: tuple[TargetProgress, ...]) -> str:
+    """What is so now, beyond what was asked for."""
+    match body:
+        case SetThresholds() if all(receipt_of(one).before.imprint for one in progress):
+            return "Imprint mode is left: commands must be signed now."
+        case LoadNewRegister():
+            return "New register: Full uncommitted"
+        case CommitNewRegister():
+            return "New register: Full committed"
+        case SetImmediate():
+            return "Current register: Valid. New register: Empty"
+        case ClearNewRegister():
+            return "New register: Empty"
+        case Zeroize():
+            return "All is cleared: they are in imprint mode."
+        case _:
+            return ""
+
+
+def _key_line(results: tuple[UnitResult, ...]) -> Iterator[str]:
+    """The new register's VP, which people compare, as the receipts give it."""
+    for vp in dict.fromkeys(one.new.vp for one in results if one.new is not None):
+        if vp is not None:
+            yield f"  {grouped(vp)}"
