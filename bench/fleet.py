@@ -22,7 +22,7 @@ from protocol.session.handshake import (
     Welcome,
     prove,
 )
-from protocol.session.messages import CoordinatorMessage, Done, Publication, Publish
+from protocol.session.messages import CoordinatorMessage, Done, FeedPage, Publication, Publish
 from tests.cast.commands import nonce
 from tests.cast.people import Custodian
 
@@ -185,6 +185,10 @@ class FleetAgent:
             self.on_news(message)
             return
         answer: Struct = from_bytes(CoordinatorMessage, message)  # type: ignore[arg-type]
+        if isinstance(answer, FeedPage):
+            for feed in answer.feeds:
+                self.on_news(feed)
+            return
         waiting = self._answers.pop(getattr(answer, "ref", -1), None)
         if waiting is not None:
             waiting.set_result(answer)

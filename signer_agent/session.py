@@ -28,6 +28,7 @@ from protocol.session.messages import (
     CoordinatorMessage,
     Done,
     Feed,
+    FeedPage,
     HistoryPage,
     LogPage,
     Refused,
@@ -157,7 +158,7 @@ class AgentSession:
                 return self._welcomed(from_bytes(Welcome, data))
             case _Phase.STANDING:
                 message: CoordinatorMessage = from_bytes(CoordinatorMessage, data)  # type: ignore[arg-type]
-                return (self._told(message),)
+                return self._told(message)
 
     def _answered_hello(self, answer: SignedCoordinatorHello) -> tuple[Event, ...]:
         proof = prove(self._hello, answer, enrolment=self._enrolment, sign=self._own.sign)
@@ -173,11 +174,16 @@ class AgentSession:
         other = cursor is not None and cursor.epoch != self._epoch
         return (Standing(other_store=other, coordinator_time=self._time),)
 
-    def _told(self, message: CoordinatorMessage) -> Event:
+    def _told(self, message: CoordinatorMessage) -> tuple[Event, ...]:
         match message:
-            case Feed(position=position):
-                return Heard(message, Cursor(epoch=self._epoch, position=position))
+            case Feed():
+                return (self._heard(message),)
+            case FeedPage(feeds=feeds):
+                return tuple(self._heard(from_bytes(Feed, data)) for data in feeds)
             case CaughtUp(position=position):
-                return AllHeard(Cursor(epoch=self._epoch, position=position))
+                return (AllHeard(Cursor(epoch=self._epoch, position=position)),)
             case _:
-                return Answered(message.ref, message)
+                return (Answered(message.ref, message),)
+
+    def _heard(self, feed: Feed) -> Heard:
+        return Heard(feed, Cursor(epoch=self._epoch, position=feed.position))

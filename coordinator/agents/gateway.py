@@ -7,6 +7,7 @@ a reason.
 
 import asyncio
 import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -43,6 +44,7 @@ from protocol.session.messages import (
     CaughtUp,
     Consistency,
     Done,
+    FeedPage,
     HistoryPage,
     LogPage,
     Publish,
@@ -63,6 +65,7 @@ PATH = "/v1/agent"
 HANDSHAKE_SECONDS = 10.0
 MAX_SESSIONS = 1000
 MAX_QUESTIONS = 32
+FEED_PAGE_BYTES = 256 * 1024
 _log = structlog.get_logger("coordinator.agents")
 
 
@@ -85,6 +88,7 @@ class Gateway:
         self._sessions: set[web.WebSocketResponse] = set()
         self._proven: dict[web.WebSocketResponse, Publisher] = {}
         self._closing: set[asyncio.Task[bool]] = set()
+        self._paged: tuple[list[feed.Item], list[bytes]] = ([], [])
 
     def routes(self) -> list[web.RouteDef]:
         """What the server has to route here."""
@@ -231,15 +235,24 @@ class Gateway:
         async def read(connection: AsyncConnection) -> list[feed.Item]:
             return list(await feed.since(connection, self._ledger.instance, position))
 
-        for item in await self._ledger.database.read(read):
-            await socket.send_bytes(item.message)
-            position = item.position
+        missed = await self._ledger.database.read(read)
+        for message in pages_of(item.message for item in missed):
+            await socket.send_bytes(message)
+        position = max((item.position for item in missed), default=position)
         await _send(socket, CaughtUp(position=position, now=self._ledger.now()))
         while True:
-            for item in await listener.take():
-                if item.position > position:
-                    await socket.send_bytes(item.message)
-                    position = item.position
+            news = [item for item in await listener.take() if item.position > position]
+            for message in self._pages_of(news):
+                await socket.send_bytes(message)
+            position = max((item.position for item in news), default=position)
+
+    def _pages_of(self, news: list[feed.Item]) -> Sequence[bytes]:
+        """The messages that tell of it; made once for all whom the same is told."""
+        told, messages = self._paged
+        if told != news:
+            messages = list(pages_of(item.message for item in news))
+            self._paged = news, messages
+        return messages
 
     async def _answer(
         self, socket: web.WebSocketResponse, session: Session, asked: AgentMessage
@@ -300,6 +313,24 @@ class Gateway:
             return Consistency(ref=ref, checkpoint=note, proof=proof)
 
         return await self._ledger.change(prove)
+
+
+def pages_of(feeds: Iterable[bytes]) -> Iterator[bytes]:
+    """Pieces of news as few messages: a write to every agent costs more than what is in it."""
+    page: list[bytes] = []
+    size = 0
+    for one in feeds:
+        if page and size + len(one) > FEED_PAGE_BYTES:
+            yield _page(page)
+            page, size = [], 0
+        page.append(one)
+        size += len(one)
+    if page:
+        yield _page(page)
+
+
+def _page(feeds: list[bytes]) -> bytes:
+    return feeds[0] if len(feeds) == 1 else to_bytes(FeedPage(feeds=tuple(feeds)))
 
 
 async def _receive(socket: web.WebSocketResponse) -> bytes:

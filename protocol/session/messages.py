@@ -272,6 +272,12 @@ class Feed(Variant, tag="feed"):
     news: News
 
 
+class FeedPage(Variant, tag="feed-page"):
+    """Several pieces of news at once: the bytes of a `Feed` each, in order."""
+
+    feeds: tuple[bytes, ...]
+
+
 class CaughtUp(Variant, tag="caught-up"):
     """All news up to `position` were sent; what follows happens now."""
 
@@ -279,7 +285,9 @@ class CaughtUp(Variant, tag="caught-up"):
     now: Instant
 
 
-CoordinatorMessage = Done | Refused | States | HistoryPage | Consistency | LogPage | Feed | CaughtUp
+CoordinatorMessage = (
+    Done | Refused | States | HistoryPage | Consistency | LogPage | Feed | FeedPage | CaughtUp
+)
 
 
 def close_reason(why: object) -> bytes:

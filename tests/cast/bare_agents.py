@@ -34,6 +34,7 @@ from protocol.session.messages import (
     CoordinatorMessage,
     Done,
     Feed,
+    FeedPage,
     FileRequest,
     News,
     Publication,
@@ -240,17 +241,23 @@ class BareAgent:
                 return
             received: CoordinatorMessage = from_bytes(CoordinatorMessage, message.data)  # type: ignore[arg-type]
             match received:
-                case Feed(position=position, news=news):
-                    self.cursor = Cursor(epoch=self._epoch, position=position)
-                    self._take(news)
-                    async with self._changed:
-                        self._changed.notify_all()
+                case Feed():
+                    await self._hear(received)
+                case FeedPage(feeds=feeds):
+                    for feed in feeds:
+                        await self._hear(from_bytes(Feed, feed))
                 case CaughtUp():
                     self._caught_up.set()
                 case _:
                     future = self._answers.pop(received.ref)
                     if not future.done():
                         future.set_result(received)
+
+    async def _hear(self, feed: Feed) -> None:
+        self.cursor = Cursor(epoch=self._epoch, position=feed.position)
+        self._take(feed.news)
+        async with self._changed:
+            self._changed.notify_all()
 
     def _take(self, news: News) -> None:
         match news:
