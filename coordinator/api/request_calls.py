@@ -68,7 +68,7 @@ async def show(api: "Api", call: Call) -> Answer:
     """One request."""
 
     async def read(connection: AsyncConnection) -> Answer:
-        request = await _request(connection, call)
+        request = _found(await requests.get(connection, call.path["id"]), call)
         if isinstance(request, Refusal):
             return request
         return await view(connection, request, await api.facts(connection))
@@ -80,7 +80,7 @@ async def evidence(api: "Api", call: Call) -> Answer:
     """What an agent gets, and checks."""
 
     async def read(connection: AsyncConnection) -> Answer:
-        request = await _request(connection, call)
+        request = _found(await requests.get(connection, call.path["id"]), call)
         if isinstance(request, Refusal):
             return request
         note = None
@@ -117,7 +117,7 @@ async def cancel(api: "Api", call: Call) -> Answer:
     why: Why = call.body
 
     async def work(change: Change) -> Ended | Refusal:
-        request = await _request(change.connection, call)
+        request = _found(await change.request(call.path["id"]), call)
         if isinstance(request, Refusal):
             return request
         name = call.by.account
@@ -133,7 +133,7 @@ async def proceed(api: "Api", call: Call) -> Answer:
     """Runs it without the units that hold it."""
 
     async def work(change: Change) -> Request | Refusal:
-        request = await _request(change.connection, call)
+        request = _found(await change.request(call.path["id"]), call)
         if isinstance(request, Refusal):
             return request
         actor = Actor(custodian=None, account=call.by.account)
@@ -147,7 +147,7 @@ async def void(api: "Api", call: Call) -> Answer:
     """Files what makes the signed copies of an ended request harmless."""
 
     async def work(change: Change) -> Filed | Refusal:
-        request = await _request(change.connection, call)
+        request = _found(await change.request(call.path["id"]), call)
         if isinstance(request, Refusal):
             return request
         return await operations.void(change, api.ledger, api.units, request, call.by.account)
@@ -159,7 +159,7 @@ async def refile(api: "Api", call: Call) -> Answer:
     """Files the same command again, for the units that haven't run it."""
 
     async def work(change: Change) -> Filed | Refusal:
-        request = await _request(change.connection, call)
+        request = _found(await change.request(call.path["id"]), call)
         if isinstance(request, Refusal):
             return request
         return await operations.refile(change, api.ledger, api.units, request, call.by.account)
@@ -176,11 +176,10 @@ async def view(connection: AsyncConnection, request: Request, facts: Facts) -> R
     return request_view(request, facts, voids)
 
 
-async def _request(connection: AsyncConnection, call: Call) -> Request | Refusal:
-    number: int = call.path["id"]
-    request = await requests.get(connection, number)
+def _found(request: Request | None, call: Call) -> Request | Refusal:
     if request is None:
-        return refuse(Rule.NO_SUCH_REQUEST, expected="the number of a request", found=number)
+        found = call.path["id"]
+        return refuse(Rule.NO_SUCH_REQUEST, expected="the number of a request", found=found)
     return request
 
 

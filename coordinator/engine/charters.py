@@ -135,7 +135,7 @@ async def bring_into_force(
     if in_force and not already:
         change.writes(Write.IN_FORCE)
         await people.set_in_force(change.connection, candidate.digest)
-        for request in await requests.not_ended(change.connection, change.instance):
+        for request in await requests.not_ended(await change.written(), change.instance):
             if request.opening is not None:
                 await change.apply(request, Outdated())
 

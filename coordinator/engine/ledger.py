@@ -7,7 +7,7 @@ async with_change(change) ->
 Changes that are committed together are logged and told together, in their order.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -48,11 +48,14 @@ class OwnKeys:
 class Gathered:
     """What the changes of one transaction log and tell, until it is written down.
 
-    Of each subject only the newest news are written: nobody could have seen the others.
+    Of each subject only the newest news are written, and of each request only what it is at the
+    end: nobody could have seen the others.
     """
 
     connection: AsyncConnection
     instance: InstanceName
+    requests: dict[int, Request] = field(default_factory=dict)
+    saved: dict[int, Request] = field(default_factory=dict)
     entries: list[SaltedEntry] = field(default_factory=list)
     news: dict[str, News] = field(default_factory=dict)
     items: list[feed.Item] = field(default_factory=list)
@@ -60,8 +63,9 @@ class Gathered:
 
     async def write_down(self) -> None:
         """Writes what was gathered so far."""
-        entries, news = self.entries, self.news
-        self.entries, self.news = [], {}
+        saved, entries, news = self.saved, self.entries, self.news
+        self.saved, self.entries, self.news = {}, [], {}
+        await requests.save(self.connection, saved.values())
         await record.append(self.connection, entries)
         self.items += await feed.tell(self.connection, self.instance, news)
 
@@ -98,14 +102,40 @@ class Change:
         await self.gathered.write_down()
         return await feed.count(self.connection, self.instance, subjects)
 
+    async def written(self) -> AsyncConnection:
+        """The connection, once everything so far is written: to look for requests by other means.
+
+        By anything but what `request` and `opened` look for.
+        """
+        await self.gathered.write_down()
+        return self.connection
+
+    async def request(self, number: int) -> Request | None:
+        """The request with this id."""
+        known = self.gathered.requests.get(number)
+        return known or self._know(await requests.get(self.connection, number))
+
+    async def opened(self, digest: Digest) -> Request | None:
+        """The opened request with this request digest."""
+        for known in self.gathered.requests.values():
+            if known.opening is not None and known.opening.digest == digest:
+                return known
+        return self._know(await requests.by_digest(self.connection, digest))
+
+    def _know(self, request: Request | None) -> Request | None:
+        if request is not None:
+            self.gathered.requests[request.id] = request
+        return request
+
     async def add(self, request: Request, idempotency: str | None) -> None:
         """A new request."""
         await requests.add(self.connection, request, idempotency)
+        self.gathered.requests[request.id] = request
         await self.tell(RequestNews(request=request, checkpoint=None))
 
     async def save(self, request: Request) -> None:
         """A request that has changed."""
-        await requests.save(self.connection, request)
+        self.gathered.requests[request.id] = self.gathered.saved[request.id] = request
         note = None
         if request.opening is not None:
             note = await record.checkpoint(self.connection, request.opening.checkpoint)
@@ -175,22 +205,23 @@ class Ledger:
         self.told = 0
         """How much news there were since the start: as long as it stays, nothing has changed."""
         self._gathered: Gathered | None = None
+        self._not_ended: dict[int, Request] | None = None
         database.at_the_end = self._write_down
 
     async def change(self, work: Callable[[Change], Awaitable[T]]) -> T:
         """Runs `work` and stores, logs and tells what it changed; then pushes the news."""
 
-        async def in_transaction(connection: AsyncConnection) -> T:
-            change = Change(
-                connection=connection,
-                instance=self.instance,
-                at=self.now(),
-                salt=lambda: Salt(self.entropy(32)),
-                gathered=self._gathering(connection),
-            )
-            return await work(change)
+        return await self.database.write(lambda connection: work(self.within(connection)))
 
-        return await self.database.write(in_transaction)
+    def within(self, connection: AsyncConnection) -> Change:
+        """A change within a transaction that was begun for something else."""
+        return Change(
+            connection=connection,
+            instance=self.instance,
+            at=self.now(),
+            salt=lambda: Salt(self.entropy(32)),
+            gathered=self._gathering(connection),
+        )
 
     def _gathering(self, connection: AsyncConnection) -> Gathered:
         """What this transaction has gathered. Every transaction has a connection of its own."""
@@ -209,9 +240,32 @@ class Ledger:
         def committed() -> None:
             for write in gathered.writes:
                 crash_point(write.after_commit)
+            self._know(gathered.requests)
             self._push(gathered.items)
 
         return committed
+
+    async def not_ended(self) -> Sequence[Request]:
+        """All requests that have not ended, by id: read once, then followed as they change."""
+
+        async def read(connection: AsyncConnection) -> Sequence[Request]:
+            return await requests.not_ended(connection, self.instance)
+
+        while self._not_ended is None:
+            told = self.told
+            found = await self.database.read(read)
+            if self.told == told:
+                self._not_ended = {request.id: request for request in found}
+        return [self._not_ended[number] for number in sorted(self._not_ended)]
+
+    def _know(self, changed: Mapping[int, Request]) -> None:
+        if self._not_ended is None:
+            return
+        for number, request in changed.items():
+            if request.ended:
+                self._not_ended.pop(number, None)
+            else:
+                self._not_ended[number] = request
 
     def _push(self, items: list[feed.Item]) -> None:
         if items:

@@ -65,7 +65,7 @@ async def file(
     key = wanted.idempotency_key
     idempotency = None if key is None else f"account {account} {key}"
     if idempotency is not None:
-        before = await requests.by_idempotency(change.connection, idempotency)
+        before = await requests.by_idempotency(await change.written(), idempotency)
         if before is not None:
             return idempotency_key_used(before, wanted) or Filed(before, before=True)
     filing = _filing(change, ledger, account, wanted, voids=None)
@@ -125,7 +125,7 @@ async def void(
     One that ran on some of its units only is given up on the others first.
     """
     origin = None if request.opening is None else request.opening.digest
-    for other in await requests.not_ended(change.connection, change.instance):
+    for other in await requests.not_ended(await change.written(), change.instance):
         if origin is not None and other.filing.voids == origin:
             return Filed(other, before=True)
     after = request
@@ -170,7 +170,7 @@ async def refile(
             found=f"request {request.id}, {request.state}",
         )
     if filing.voids is not None:
-        voided = await requests.by_digest(change.connection, filing.voids)
+        voided = await change.opened(filing.voids)
         if voided is None:
             raise AssertionError("a void is only filed for a request that is there")
         return await void(change, ledger, units, voided, account)
@@ -203,18 +203,18 @@ async def queue(
     is the request that a void is for, where it is about to change.
     """
     if filing.voids is not None and voided is None:
-        voided = await requests.by_digest(change.connection, filing.voids)
+        voided = await change.opened(filing.voids)
     refusal = filing_refusal(
         filing,
         await change.in_force(),
         {unit: history.state for unit, history in units.histories.items()},
-        await requests.not_ended(change.connection, change.instance),
+        await requests.not_ended(await change.written(), change.instance),
         voided=voided,
     ) or nothing_live(filing, voided, state_digests(units), change.at)
     if refusal is not None:
         return refusal
     signature = None if filing.custodian is None else signed.signature
-    number = await requests.next_id(change.connection)
+    number = await requests.next_id(await change.written())
     request = new_request(number, filing, signature, at=change.at)
     change.log(EntryKind.FILING, signed)
     await change.add(request, idempotency)

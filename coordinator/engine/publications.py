@@ -109,7 +109,7 @@ async def _file(
         raise Violation("a filing in the name of somebody else, or for another instance")
     key = publication.idempotency_key
     idempotency = None if key is None else f"{publisher.agent.hex()} {key}"
-    before = await requests.by_filing(change.connection, filing.digest)
+    before = await requests.by_filing(await change.written(), filing.digest)
     if before is None and idempotency is not None:
         before = await requests.by_idempotency(change.connection, idempotency)
     if before is not None:
@@ -122,7 +122,7 @@ async def _steer(
     change: Change, units: Units, publisher: Publisher, publication: Cancel | Proceed
 ) -> Taken | Refusal:
     """Cancels or proceeds with a request, in the name of the custodian whose session it is."""
-    request = await requests.by_filing(change.connection, publication.filing)
+    request = await requests.by_filing(await change.written(), publication.filing)
     if request is None:
         return refuse(
             Rule.NO_SUCH_REQUEST, expected="a filed request", found=publication.filing.hex()
@@ -140,7 +140,7 @@ async def _steer(
 async def _on_request(
     change: Change, digest: Digest, event: Event, kind: EntryKind, publication: Publication
 ) -> Taken | Refusal:
-    request = await requests.by_digest(change.connection, digest)
+    request = await change.opened(digest)
     if request is None:
         return refuse(Rule.NO_SUCH_REQUEST, expected="an opened request", found=digest.hex())
     changed = await change.apply(request, event)

@@ -12,10 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coordinator.engine.charters import judge_proposals
 from coordinator.engine.ledger import Change, Ledger
+from coordinator.engine.opening import fit, fix, progress
 from coordinator.engine.operations import state_digests
 from coordinator.engine.units import Units
-from coordinator.steps import EXECUTED, PREPARED, Write
-from coordinator.store import histories, requests
+from coordinator.steps import PREPARED, Write
+from coordinator.store import histories, people, requests
+from coordinator.store.people import KnownCharter
 from coordinator.workflow.course import (
     Event,
     Execute,
@@ -32,22 +34,19 @@ from coordinator.workflow.course import (
     deadline,
     wanted,
 )
-from coordinator.workflow.filing import person_not_in_charter, unit_not_in_charter
 from coordinator.workflow.line import next_to_open
-from coordinator.workflow.live import expires, live_copies
+from coordinator.workflow.live import live_copies
 from protocol.charter import Charter
 from protocol.commands.bodies import LoadNewRegister
 from protocol.commands.command import SignedCommand
-from protocol.commands.rules import refusal_of
 from protocol.history import History
 from protocol.identifiers import Nonce, UnitId
 from protocol.receipts import Receipt, RefusalAnswer, StateAnswer
 from protocol.record.entries import EntryKind
-from protocol.refusals import Refusal
-from protocol.request import Opening, Outcome, Request, RequestState, Target, TargetProgress
+from protocol.request import Opening, Request, RequestState, TargetProgress
 from protocol.schema import to_bytes
+from protocol.sealing.importer import ImporterKey
 from protocol.signing.statements import Signed
-from protocol.standing import needed_by_people
 from protocol.violations import Violation
 from quorate.crash_points import crash_point
 from quorate.exits import Trouble
@@ -67,7 +66,6 @@ class Pursuit:
         self._busy: dict[int, asyncio.Task[None]] = {}
         self._resting: dict[int, float] = {}
         self._changing: dict[UnitId, asyncio.Lock] = {}
-        self._open_at: tuple[int, Sequence[Request]] | None = None
         ledger.wake = self._awake.set
 
     async def run(self) -> None:
@@ -102,7 +100,7 @@ class Pursuit:
     async def _follow(self, unit: UnitId) -> None:
         await judge_proposals(self._ledger, self._units.histories)
         history = self._units.histories.get(unit)
-        for request in await self._not_ended():
+        for request in await self._ledger.not_ended():
             one = request.progress_on(unit)
             if one is None or not one.open:
                 continue
@@ -138,7 +136,7 @@ class Pursuit:
         """Starts whatever is wanted; gives the seconds until something has to be looked at."""
         now = self._ledger.now()
         clock = asyncio.get_running_loop().time()
-        waiting = await self._not_ended()
+        waiting = await self._ledger.not_ended()
         pauses: list[float] = []
         for request in waiting:
             limit = deadline(request)
@@ -190,7 +188,7 @@ class Pursuit:
 
     async def _open(self, request: Request) -> bool:
         """Asks the targets for their states and fixes what people will be asked to sign."""
-        charter = await self._ledger.change(Change.in_force)
+        charter = await self._in_force()
         if charter is None:
             return False
         nonce = Nonce(self._ledger.entropy(32))
@@ -208,21 +206,33 @@ class Pursuit:
             return True
         needed: dict[UnitId, int] = {}
         for unit, state in states.items():
-            fit = self._fit(request, state, charter)
-            if isinstance(fit, int):
-                needed[unit] = fit
+            found = fit(request, state, charter)
+            if isinstance(found, int):
+                needed[unit] = found
             elif not request.filing.leave_out:
-                await self._apply(request.id, Unfit(unit, fit))
+                await self._apply(request.id, Unfit(unit, found))
                 return True
         if not needed:
             return False
-        opening = await self._fix(request, charter, tuple(needed))
-        progress = [
-            await self._progress(request, opening, states[unit], needed[unit])
-            for unit in opening.targets
-        ]
-        event = Opened(opening, tuple(progress))
-        await self._apply(request.id, event, (EntryKind.OPENING, to_bytes(opening)))
+        opening: Opening | None = None
+        importers: dict[UnitId, tuple[Signed, ImporterKey]] = {}
+        if isinstance(request.filing.body, LoadNewRegister):
+            # The units make importer keys for this very opening before anybody is asked.
+            opening = await self._ledger.change(
+                lambda change: fix(self._ledger, change, request, charter, list(needed))
+            )
+            for unit in opening.targets:
+                importers[unit] = await self._units.importer_key(unit, opening.digest)
+
+        async def open_it(change: Change) -> None:
+            fixed = opening or await fix(self._ledger, change, request, charter, list(needed))
+            targets = tuple(
+                progress(states[unit], needed[unit], importers.get(unit)) for unit in fixed.targets
+            )
+            logged = (EntryKind.OPENING, to_bytes(fixed))
+            await _apply(change, request.id, Opened(fixed, targets), logged)
+
+        await self._ledger.change(open_it)
         return True
 
     async def _ended_needless(self, request: Request) -> bool:
@@ -245,63 +255,6 @@ class Pursuit:
             return False
         await self._apply(request.id, Needless())
         return True
-
-    def _fit(self, request: Request, state: StateAnswer, charter: Charter) -> int | Refusal:
-        filing = request.filing
-        stranger = unit_not_in_charter(filing, charter) or person_not_in_charter(filing, charter)
-        if stranger is not None:
-            return stranger  # the charter may have changed while it waited in line
-        needed = needed_by_people(filing.body, state.state, charter)
-        if isinstance(needed, Refusal):
-            return needed
-        return refusal_of(filing.body, state.state) or needed
-
-    async def _fix(
-        self, request: Request, charter: Charter, targets: tuple[UnitId, ...]
-    ) -> Opening:
-        async def fix(change: Change) -> Opening:
-            _, _, checkpoint = await self._ledger.checkpoint(change.connection)
-            filing = request.filing
-            return Opening(
-                filing=filing.digest,
-                charter=charter.digest,
-                practice=charter.practice,
-                targets=tuple(sorted(targets)),
-                left_out=tuple(unit for unit in filing.targets if unit not in targets),
-                checkpoint=checkpoint,
-                not_before=change.at,
-                not_after=expires(request, change.at),
-                nonce=Nonce(self._ledger.entropy(32)),
-            )
-
-        return await self._ledger.change(fix)
-
-    async def _progress(
-        self, request: Request, opening: Opening, state: StateAnswer, needed: int
-    ) -> TargetProgress:
-        importer: Signed | None = None
-        importer_digest = None
-        if isinstance(request.filing.body, LoadNewRegister):
-            importer, key = await self._units.importer_key(state.unit, opening.digest)
-            importer_digest = key.digest
-        return TargetProgress(
-            target=Target(
-                unit=state.unit,
-                incarnation=state.incarnation,
-                version=state.version,
-                state=state.state_digest,
-                importer=importer_digest,
-            ),
-            state=state.state,
-            needed=needed,
-            importer=importer,
-            approvals=(),
-            contributions=(),
-            outcome=Outcome.OPEN,
-            receipt=None,
-            refusal=None,
-            reachable=True,
-        )
 
     async def _prepare(self, request: Request, units: tuple[UnitId, ...]) -> bool:
         """Asks every unit for the full check, at once."""
@@ -333,45 +286,47 @@ class Pursuit:
 
     async def _execute_on(self, request: Request, unit: UnitId) -> bool:
         """Whether the unit said its last word: a No that may become a Yes isn't."""
-        outcome = await self._units.execute(unit, _command(request, unit))
-        crash_point(EXECUTED)
-        if isinstance(outcome, Signed):
-            logged = (EntryKind.EXECUTION, to_bytes(outcome))
-            await self._apply(request.id, Ran(unit, outcome), logged)
-            return True
+
+        async def ran(connection: AsyncConnection, receipt: Signed) -> None:
+            logged = (EntryKind.EXECUTION, to_bytes(receipt))
+            change = self._ledger.within(connection)
+            await _apply(change, request.id, Ran(unit, receipt), logged)
+
+        outcome = await self._units.execute(unit, _command(request, unit), ran)
+        if outcome is None:
+            return True  # stored with its receipt, here or by `_follow`
         refusal, answer = outcome
         logged = (EntryKind.REFUSAL, to_bytes(refusal))
         await self._apply(request.id, SaidNoUnit(unit, refusal, answer), logged)
         return not answer.can_still_run
 
     async def _apply(self, number: int, event: Event, *logged: tuple[EntryKind, bytes]) -> None:
-        async def work(change: Change) -> None:
-            request = await requests.get(change.connection, number)
-            if request is None:
-                raise AssertionError(f"request {number} was stored before")
-            if isinstance(event, Opened):
-                in_force = await change.in_force()
-                if in_force is None or in_force.digest != event.opening.charter:
-                    return  # a newer version came into force meanwhile: it is opened under that
-            changed = await change.apply(request, event)
-            if changed != request:
-                for kind, body in logged:
-                    change.log(kind, body)
-                if isinstance(event, Prepared):
-                    change.writes(Write.PREPARED)
+        await self._ledger.change(lambda change: _apply(change, number, event, *logged))
 
-        await self._ledger.change(work)
+    async def _in_force(self) -> Charter | None:
+        async def read(connection: AsyncConnection) -> KnownCharter | None:
+            return await people.newest_in_force(connection, self._ledger.instance)
 
-    async def _not_ended(self) -> Sequence[Request]:
-        """All that have not ended; read anew only when something was told since."""
+        newest = await self._ledger.database.read(read)
+        return None if newest is None else newest.charter
 
-        async def read(connection: AsyncConnection) -> Sequence[Request]:
-            return await requests.not_ended(connection, self._ledger.instance)
 
-        told = self._ledger.told
-        if self._open_at is None or self._open_at[0] != told:
-            self._open_at = (told, await self._ledger.database.read(read))
-        return self._open_at[1]
+async def _apply(
+    change: Change, number: int, event: Event, *logged: tuple[EntryKind, bytes]
+) -> None:
+    request = await change.request(number)
+    if request is None:
+        raise AssertionError(f"request {number} was stored before")
+    if isinstance(event, Opened):
+        in_force = await change.in_force()
+        if in_force is None or in_force.digest != event.opening.charter:
+            return  # a newer version came into force meanwhile: it is opened under that
+    changed = await change.apply(request, event)
+    if changed != request:
+        for kind, body in logged:
+            change.log(kind, body)
+        if isinstance(event, Prepared):
+            change.writes(Write.PREPARED)
 
 
 def _command(request: Request, unit: UnitId) -> SignedCommand:

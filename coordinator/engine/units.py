@@ -12,7 +12,7 @@ from typing import TypeVar
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from coordinator.steps import Write
+from coordinator.steps import EXECUTED, Write
 from coordinator.store import histories
 from coordinator.store.database import Database
 from hsm_backend.client.driver import Outcome, Ran, Refused, UnitDriver
@@ -119,17 +119,24 @@ class Units:
         return None if refusal is None else self._opened_refusal(unit, command, refusal)
 
     async def execute(
-        self, unit: UnitId, command: SignedCommand
-    ) -> Signed | tuple[Signed, RefusalAnswer]:
-        """The receipt, which the unit's verified history holds; else the verified refusal."""
+        self,
+        unit: UnitId,
+        command: SignedCommand,
+        also: Callable[[AsyncConnection, Signed], Awaitable[None]],
+    ) -> tuple[Signed, RefusalAnswer] | None:
+        """The verified refusal; None where it ran, and the unit's history holds the receipt.
+
+        `also` gets the receipt in the transaction that keeps it.
+        """
         outcome: Outcome = await self._ask(unit, lambda driver: driver.execute(unit, command))
         match outcome:
             case Ran(receipt=receipt):
+                crash_point(EXECUTED)
                 entry = open_entry(receipt, self._identity(unit))
                 if not isinstance(entry, Receipt) or entry.command != command.command:
                     raise Violation("a receipt for another command")
-                await self._follow(unit, entry_hash(receipt), receipt)
-                return receipt
+                await self._follow(unit, entry_hash(receipt), receipt, also)
+                return None
             case Refused(refusal=refusal):
                 return self._opened_refusal(unit, command, refusal)
 
@@ -165,10 +172,17 @@ class Units:
             await self._changed(unit)
         return answer
 
-    async def _follow(self, unit: UnitId, head: Digest, at_hand: Signed | None = None) -> None:
+    async def _follow(
+        self,
+        unit: UnitId,
+        head: Digest,
+        at_hand: Signed | None = None,
+        also: Callable[[AsyncConnection, Signed], Awaitable[None]] | None = None,
+    ) -> None:
         """Fetches and verifies the history up to the entry with this hash.
 
-        Where the entry `at_hand` is the next one, nothing has to be fetched.
+        Where the entry `at_hand` is the next one, nothing has to be fetched, and `also` is done in
+        the transaction that keeps it.
         """
         async with self._locks.setdefault(unit, asyncio.Lock()):
             known = self._histories.get(unit)
@@ -176,14 +190,17 @@ class Units:
                 return
             version = StateVersion(len(known.entries) if known else 0)
             entries: Sequence[Signed]
+            next_one = None
             if known is not None and at_hand is not None and _is_next(at_hand, known):
-                entries = (at_hand,)
+                entries = (next_one,) = (at_hand,)
             else:
                 entries = await self._ask(unit, lambda driver: driver.history(unit, version))
             history = verify_history(entries, self._identity(unit), known=known)
 
             async def keep(connection: AsyncConnection) -> None:
                 await histories.add(connection, unit, version + 1, entries)
+                if next_one is not None and also is not None:
+                    await also(connection, next_one)
                 crash_point(Write.HISTORY.before_commit)
 
             await self._database.write(keep)

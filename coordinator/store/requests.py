@@ -1,6 +1,6 @@
 """Requests, as their canonical bytes beside what they are looked up by."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, insert, select, update
@@ -50,9 +50,11 @@ async def add(connection: AsyncConnection, request: Request, idempotency: str | 
     )
 
 
-async def save(connection: AsyncConnection, request: Request) -> None:
-    """Stores a request that has changed."""
-    await connection.execute(_SAVE, {"number": request.id, **_columns(request)})
+async def save(connection: AsyncConnection, changed: Collection[Request]) -> None:
+    """Stores requests that have changed."""
+    if changed:
+        rows = [{"number": request.id, **_columns(request)} for request in changed]
+        await connection.execute(_SAVE, rows)
 
 
 def _columns(request: Request) -> dict[str, object]:

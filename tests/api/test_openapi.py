@@ -23,7 +23,8 @@ from tests.cast.coordinators import coordinator
 from tests.cast.people import ALICE
 
 EXAMPLES = 15
-CONFIG = SchemathesisConfig.from_dict({"generation": {"database": "none"}})
+# Always the same calls: where the tool only guesses that a call is bad, luck would decide.
+CONFIG = SchemathesisConfig.from_dict({"seed": 1, "generation": {"database": "none"}})
 schema = schemathesis.openapi.from_dict(document(ROUTES), config=CONFIG)
 # A stream never ends, and these two end the session that calls; they have tests of their own.
 calls = schema.exclude(path=["/v1/events", "/v1/logout", "/v1/password"])
