@@ -13,6 +13,8 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from protocol.identifiers import IdentityKey, Nonce
 from protocol.schema import Struct, from_bytes, to_bytes
 from protocol.session.handshake import (
@@ -22,12 +24,15 @@ from protocol.session.handshake import (
     Welcome,
     prove,
 )
-from protocol.session.messages import CoordinatorMessage, Done, FeedPage, Publication, Publish
+from protocol.session.messages import CoordinatorMessage, Done, Publication, Publish
 from tests.cast.commands import nonce
 from tests.cast.people import Custodian
 
 FEED = b"\x83\xa4kind\xa4feed"
 """How the bytes of every piece of news begin: a map of three, whose `kind` is `feed`."""
+
+FEED_PAGE = b"\x82\xa5feeds"
+"""How those of several at once begin."""
 
 _BINARY, _CLOSE, _PING, _PONG = 0x2, 0x8, 0x9, 0xA
 _FINAL = 0x80
@@ -184,11 +189,11 @@ class FleetAgent:
         if message.startswith(FEED):
             self.on_news(message)
             return
-        answer: Struct = from_bytes(CoordinatorMessage, message)  # type: ignore[arg-type]
-        if isinstance(answer, FeedPage):
-            for feed in answer.feeds:
+        if message.startswith(FEED_PAGE):
+            for feed in msgspec.msgpack.decode(message)["feeds"]:
                 self.on_news(feed)
             return
+        answer: Struct = from_bytes(CoordinatorMessage, message)  # type: ignore[arg-type]
         waiting = self._answers.pop(getattr(answer, "ref", -1), None)
         if waiting is not None:
             waiting.set_result(answer)

@@ -6,6 +6,7 @@ connection it tries again, at growing intervals; what was not acknowledged is se
 """
 
 import asyncio
+import contextlib
 import hashlib
 import ssl
 from collections.abc import Awaitable, Callable
@@ -51,6 +52,8 @@ from signer_agent.steps import ACKNOWLEDGED, CURSOR_KEPT, ENROLLED, SENT
 PATH = "/v1/agent"
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 ANSWER_SECONDS = 30.0
+TRY_SECONDS = 5.0
+"""How long somebody who asks waits for a try to connect that is made for them."""
 HANDSHAKE_SECONDS = 10.0
 _log = structlog.get_logger("agent.link")
 
@@ -85,6 +88,8 @@ class Link:
         self._resending: asyncio.Task[None] | None = None
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._pause = FIRST_PAUSE
+        self._wanted = asyncio.Event()
+        self._tried = asyncio.Event()
         self.since = now()
         self.why = "it has just begun"
         self.ahead = 0
@@ -111,7 +116,12 @@ class Link:
                     self._gone(trouble.what, trouble)
                     _log.error("session ended", why=trouble.what)
                 jitter = 0.5 + self._entropy(1)[0] / 256
-                await asyncio.sleep(self._pause * jitter)
+                try:
+                    async with asyncio.timeout(self._pause * jitter):
+                        await self._wanted.wait()
+                except TimeoutError:
+                    pass
+                self._wanted.clear()
                 self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     async def ask(self, make: Callable[[int], Struct], *kinds: type[Struct]) -> Any:
@@ -119,6 +129,7 @@ class Link:
 
         Violation where the answer is of none of these kinds.
         """
+        await self._try_now()
         session, socket = self._session, self._socket
         if session is None or socket is None or not self.connected:
             raise Unavailable(f"{self._coordinator().url} is out of reach: {self.why}")
@@ -137,6 +148,16 @@ class Link:
         if not isinstance(answer, kinds):
             raise Violation("an answer to another question")
         return answer
+
+    async def _try_now(self) -> None:
+        """Where there is no session, one more try: people don't wait for the end of a pause."""
+        if self.connected:
+            return
+        self._tried.clear()
+        self._wanted.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TRY_SECONDS):
+                await self._tried.wait()
 
     async def send(self, sent: Sent) -> Done | Refused:
         """Sends what is kept in the outbox; it stays there until acknowledged."""
@@ -189,6 +210,7 @@ class Link:
             while not session.stands:
                 await self._take(socket, session)
         self.since, self.why = self._now(), ""
+        self._tried.set()
         try:
             while True:
                 await self._take(socket, session)
@@ -262,6 +284,7 @@ class Link:
     def _gone(self, why: str, error: Exception | None = None) -> None:
         self._socket = self._session = None
         self.since, self.why = self._now(), why
+        self._tried.set()
         for future in self._answers.values():
             if not future.done():
                 future.set_exception(error or ConnectionResetError(why))

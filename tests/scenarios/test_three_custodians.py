@@ -85,7 +85,7 @@ def test_a_coordinator_killed_between_two_signatures_goes_on(stack: Rehearsal, p
     assert down["charter"] == 1
     assert bob.refused("agent", "show", str(number), code=7)["exit"] == "unreachable"
     stack.coordinator.start()
-    bob.until(("agent", "status"), lambda data: data["connected"] or None)
+    # Nobody waits for the end of a pause: who asks makes the agent try at once.
     assert bob.approve(number)["state"] == "executed"
 
 
