@@ -127,6 +127,20 @@ def test_an_agent_that_isnt_running(stack: Rehearsal, bob: Actor, number: int):
         bob.until(("agent", "status"), lambda data: data["connected"] or None)
 
 
+def test_settings_of_an_agent(bob: Actor, tmp_path: Path):
+    """A flag goes over the file, and what nobody knows in the file is said."""
+    shutil.copy(bob.directory / "agent.toml", tmp_path)
+    file, run = tmp_path / "agent.toml", ("agent", "run", str(tmp_path))
+    facts = file.read_text()
+    file.write_text(f'log-level = "loud"\n{facts}')
+    assert "loud" in bob.refused(*run, code=2)["message"]
+    said = bob.refused(*run, "--log-level", "debug", code=2)
+    assert said["message"] == "this agent has no identity key yet"
+    file.write_text(f'log-levle = "debug"\n{facts}')
+    said = bob.refused(*run, code=2)
+    assert said["found"] == "log-levle" and "log-level" in said["expected"]
+
+
 def test_a_directory_without_an_agent(tmp_path: Path, bob: Actor):
     said = bob.refused("agent", "status", "--agent", str(tmp_path), code=2)
     assert said["message"] == f"{tmp_path} holds no signer agent"
