@@ -14,12 +14,14 @@ A command that ends with another code than 0 raises `quorate.exits.Trouble`.
 """
 
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
-from quorate.console import WIDTH, Console
+from quorate.console import Console
+from quorate.layout import WIDTH, room
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,6 +42,11 @@ def pass_console(function: Callable[Concatenate[Console, P], R]) -> Callable[P, 
     return with_console
 
 
+def _width() -> int:
+    """How wide help may be."""
+    return min(WIDTH, room(sys.stdout))
+
+
 class _Ours(click.Command):
     """What `Command` and `Group` share."""
 
@@ -51,10 +58,10 @@ class _Ours(click.Command):
         if isinstance(self, click.Group):
             return ["COMMAND ..."]
         pieces = [piece for piece in super().collect_usage_pieces(ctx) if piece != "[OPTIONS]"]
-        room = WIDTH - len(f"Usage: {ctx.command_path} [--json] ...")
+        left = _width() - len(f"Usage: {ctx.command_path} [--json] ...")
         for option in self._options():
             piece = f"[{option.opts[0]}{'' if option.is_flag else ' ' + option.make_metavar(ctx)}]"
-            if len(" ".join([*pieces, piece])) >= room:
+            if len(" ".join([*pieces, piece])) >= left:
                 break
             pieces.append(piece)
         return [*pieces, "[--json] ..."]
@@ -63,7 +70,7 @@ class _Ours(click.Command):
         return [p for p in self.params if isinstance(p, click.Option) and not p.hidden]
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.width = WIDTH
+        formatter.width = _width()
         super().format_usage(ctx, formatter)
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -11,15 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TextIO
 
 from quorate.exits import Exit, Json, Trouble
-
-WIDTH = 100
-"""No line is longer, where it can be helped."""
+from quorate.layout import GAP, WIDTH, columns, folded, room, width, wrapped
 
 # Glyphs always stand beside a word that says the same, so they may vanish.
 _PLAIN = str.maketrans({"✓": "ok", "…": "..", "✗": "no", "→": "->", "·": "-"})
 _COLOURS = {"✓": "32", "✗": "31", "!": "33", "…": "36"}
 _COLOURED = re.compile(r"[✓✗]|^ *[!…](?= )", re.MULTILINE)
-_GAP = "  "
 
 
 class Console:
@@ -46,7 +43,7 @@ class Console:
         self._err = err or sys.stderr
         self._marked: set[str] = set()
         self._answered = False
-        self._drawn = False
+        self._drawn = 0  # how many rows of the screen the next drawing replaces
 
     @classmethod
     def for_this_process(
@@ -78,7 +75,8 @@ class Console:
 
     def table(self, headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A result in columns, for people."""
-        self.say("\n".join(columns(headers, [[self._cell(cell) for cell in row] for row in rows])))
+        cells = [[self._cell(cell) for cell in row] for row in rows]
+        self.say("\n".join(columns(headers, cells, limit=min(WIDTH, room(self._out)))))
 
     def object(self, value: Mapping[str, Json], *, exit: Exit = Exit.DONE) -> None:
         """The whole result, for scripts; once a command."""
@@ -96,9 +94,12 @@ class Console:
             self.progress(text)
             return
         self._mark(self._err, "")
-        self._err.write("\r\x1b[K" + self._painted(self._err, text))
+        above = self._drawn - 1
+        clear = f"\x1b[{above}A\r\x1b[J" if above > 0 else "\r\x1b[K"
+        painted = self._painted(self._err, text)
+        self._err.write(clear + painted)
         self._err.flush()
-        self._drawn = True
+        self._drawn = painted.count("\n") + 1
 
     def redone(self, text: str) -> None:
         """The last of the lines that replace each other: it stays."""
@@ -124,7 +125,8 @@ class Console:
         if self.json:
             self._answer(trouble.as_json())
         else:
-            self._write(self._err, "\n".join(trouble_lines(trouble)))
+            lines = trouble_lines(trouble, limit=min(WIDTH, room(self._err)))
+            self._write(self._err, "\n".join(lines))
 
     def _answer(self, value: dict[str, Json]) -> None:
         if not self.json:
@@ -159,12 +161,12 @@ class Console:
         if not text:
             stream.write("PRACTICE\n")
             return ""
-        return "PRACTICE\n" if _GAP in text.partition("\n")[0].strip() else "PRACTICE. "
+        return "PRACTICE\n" if GAP in text.partition("\n")[0].strip() else "PRACTICE. "
 
     def _end_drawing(self) -> None:
         if self._drawn:
             self._err.write("\n")
-            self._drawn = False
+            self._drawn = 0
 
     def _spelt(self, text: str) -> str:
         return text.translate(_PLAIN) if self.plain else text
@@ -175,36 +177,39 @@ class Console:
 
     def _painted(self, stream: TextIO, text: str) -> str:
         text = self._spelt(_safe(text))
-        if not self._colour or not stream.isatty():
+        if not stream.isatty():
+            return text
+        text = "\n".join(folded(text, room(stream)))
+        if not self._colour:
             return text
         return _COLOURED.sub(_paint, text)
 
 
-def trouble_lines(trouble: Trouble) -> list[str]:
+def trouble_lines(trouble: Trouble, *, limit: int = WIDTH) -> list[str]:
     """`name (exit): what happened`, then what was compared, what to do, and the rule."""
     what = f"{trouble.exit.label} ({int(trouble.exit)}): {trouble.what}"
-    lines = ["\n  ".join(wrapped(what, WIDTH - 2))]
-    lines += [_labelled(label, text) for label, text in trouble.also.items()]
+    lines = ["\n  ".join(wrapped(what, limit - 2))]
+    lines += [_labelled(label, text, limit) for label, text in trouble.also.items()]
     compared = [
-        _labelled(label, _as_text(value))
+        _labelled(label, _as_text(value), limit)
         for label, value in (("expected", trouble.expected), ("found", trouble.found))
         if value is not None
     ]
     if len(compared) == 2:
         one = compared[0] + " " * 6 + "found  " + _as_text(trouble.found)
-        if width(one) <= WIDTH and "\n" not in one:
+        if width(one) <= limit and "\n" not in one:
             compared = [one]
     lines += compared
     lines += [
-        _labelled(label, text)
+        _labelled(label, text, limit)
         for label, text in (("next", trouble.next), ("rule", trouble.rule_line))
         if text is not None
     ]
     return lines
 
 
-def _labelled(label: str, text: str) -> str:
-    lines = [line for one in text.split("\n") for line in wrapped(one, WIDTH - 12)]
+def _labelled(label: str, text: str, limit: int) -> str:
+    lines = [line for one in text.split("\n") for line in wrapped(one, limit - 12)]
     return f"  {label:<8}  " + ("\n" + " " * 12).join(lines)
 
 
@@ -218,62 +223,6 @@ def _as_text(value: Json) -> str:
             return ", ".join(_as_text(item) for item in value)
         case _:
             return str(value)
-
-
-def columns(
-    headers: Sequence[str], rows: Sequence[Sequence[str]], *, limit: int = WIDTH
-) -> list[str]:
-    """The lines of a table: two blanks between columns, no frame, nothing cut.
-
-    Where a table is wider than `limit`, the last columns that can be broken at blanks wrap.
-    """
-    table = [list(headers), *(list(row) for row in rows)]
-    widths = [max(width(line[i]) for line in table) for i in range(len(headers))]
-    over = sum(widths) + len(_GAP) * (len(widths) - 1) - limit
-    for i in reversed(range(len(widths))):
-        if over <= 0:
-            break
-        narrowest = max(width(word) for line in table for word in line[i].split(" "))
-        less = min(over, widths[i] - narrowest)
-        widths[i] -= less
-        over -= less
-    lines: list[str] = []
-    for row in table:
-        cells = [wrapped(cell, wide) for cell, wide in zip(row, widths, strict=True)]
-        for n in range(max(len(cell) for cell in cells)):
-            parts = [
-                _padded(cell[n] if n < len(cell) else "", wide)
-                for cell, wide in zip(cells, widths, strict=True)
-            ]
-            lines.append(_GAP.join(parts).rstrip())
-    return lines
-
-
-def width(text: str) -> int:
-    """How many cells of a terminal `text` takes."""
-    return sum(_cells(character) for character in text)
-
-
-def _cells(character: str) -> int:
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
-
-
-def _padded(text: str, wide: int) -> str:
-    return text + " " * (wide - width(text))
-
-
-def wrapped(text: str, wide: int) -> list[str]:
-    """The lines of `text`, broken at blanks so that none is wider, where that can be helped."""
-    lines = [""]
-    for word in text.split(" "):
-        longer = f"{lines[-1]} {word}" if lines[-1] else word
-        if width(longer) <= wide or not lines[-1]:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return lines
 
 
 def _safe(text: str) -> str:

@@ -46,10 +46,11 @@ def read(path: Path, *, limit: int) -> bytes:
         raise
     except OSError as error:
         raise _unreadable(path, error) from None
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise Trouble(Exit.DAMAGED, f"{path.name} isn't a file", next=f"look at {path}")
     with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise Trouble(Exit.DAMAGED, f"{path.name} isn't a file", next=f"look at {path}")
         _check_owner(path, found, FILE_MODE, "it wasn't used")
         try:
             data = file.read(limit + 1)

@@ -10,7 +10,7 @@ The environment has them as `QUORATE_<COMMAND>_<OPTION>`: `QUORATE_UNIT_SERVE_ST
 
 import json
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -68,8 +68,11 @@ def config_option(default: Callable[[], Path] | None = None) -> Callable[[F], F]
     )
 
 
-def load(path: Path, command: click.Command) -> dict[str, object]:
-    """The file's values by parameter, for `command`; a name that it doesn't have is trouble."""
+def load(path: Path, command: click.Command, *, besides: Collection[str] = ()) -> dict[str, object]:
+    """The file's values by parameter, for `command`; a name that it doesn't have is trouble.
+
+    `besides` are names that stand in the file and aren't options.
+    """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -83,16 +86,16 @@ def load(path: Path, command: click.Command) -> dict[str, object]:
         for option in parameter.opts
         if option.startswith("--")
     }
-    unknown = sorted(set(table) - set(names))
+    unknown = sorted(set(table) - set(names) - set(besides))
     if unknown:
         raise Trouble(
             Exit.USAGE,
             f"{path} has settings that this command doesn't know",
-            expected=", ".join(sorted(names)),
+            expected=", ".join(sorted({*names, *besides})),
             found=", ".join(unknown),
             next="mend or remove them",
         )
-    return {str(names[name]): value for name, value in table.items()}
+    return {str(names[name]): value for name, value in table.items() if name in names}
 
 
 def render(settings: Sequence[Setting], *, heading: str) -> str:

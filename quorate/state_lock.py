@@ -21,11 +21,7 @@ def owned(directory: Path, *, owner: str) -> Iterator[None]:
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     except OSError as error:
-        raise Trouble(
-            Exit.STORAGE,
-            f"{lock} can't be written: {error.strerror}; nothing was touched",
-            next=f"look who may write there: ls -ld {directory}",
-        ) from None
+        raise _unwritten(lock, error) from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -38,8 +34,20 @@ def owned(directory: Path, *, owner: str) -> Iterator[None]:
                 found=f"process {found or 'unknown'}",
                 next=f"stop that process first ({owner}?), then again",
             ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            raise _unwritten(lock, error) from None
         yield
     finally:
         os.close(descriptor)
+
+
+def _unwritten(lock: Path, error: OSError) -> Trouble:
+    place = lock.parent
+    return Trouble(
+        Exit.STORAGE,
+        f"{lock} can't be written: {error.strerror}; nothing was touched",
+        next=f"make room, or look who may write there: df -h {place}; ls -ld {place}",
+    )

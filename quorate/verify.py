@@ -69,9 +69,12 @@ def verify(console: Console, report: Path, charter: Path | None) -> None:
         f"✓ {report.name} verifies against {summary['instance']} charter version "
         f"{anchor.number}, as of {summary['as_of']}"
     )
+    log = summary["log"]
+    others = log["of_other_instances"]
     console.say(
         f"  {len(summary['units'])} units, {len(requests)} requests, {done} executed on all "
-        f"their units; {summary['log']['size']} log entries"
+        f"their units; {log['size']} log entries"
+        + (f", {others} of them of other instances" if others else "")
     )
     for line in summary["alone"]:
         console.say(f"! alone: {line}")

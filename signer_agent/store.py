@@ -11,10 +11,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from protocol.schema import Struct, from_bytes, to_bytes
+from protocol.violations import Violation
 from quorate.exits import Exit, Trouble
 from quorate.private_files import FILE_MODE
 
 S = TypeVar("S", bound=Struct)
+_PRIMARY = 0xFF
+"""The part of SQLite's result code that says what kind it is (sqlite.org/rescode.html)."""
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS kept (
@@ -29,14 +33,12 @@ class AgentStore:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._depth = 0
-        try:
+        with self._trouble():
             self._connection = sqlite3.connect(path, isolation_level=None)
             path.chmod(FILE_MODE)
             for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
                 self._connection.execute(f"PRAGMA {pragma}")
             self._connection.executescript(_SCHEMA)
-        except sqlite3.OperationalError as error:
-            raise self._full(error) from None
 
     def close(self) -> None:
         """Closes the file."""
@@ -50,21 +52,37 @@ class AgentStore:
             return
         self._depth += 1
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            yield
-            self._connection.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            raise self._full(error) from None
+            with self._trouble():
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield
+                self._connection.execute("COMMIT")
         finally:
             self._depth -= 1
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
 
-    def _full(self, error: sqlite3.OperationalError) -> Trouble:
+    @contextmanager
+    def _trouble(self) -> Iterator[None]:
+        """Turns what the disk can't do into trouble."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise Trouble(
+                Exit.STORAGE,
+                f"the agent's store can't be written: {error}; nothing was changed or sent",
+                next=f"make room (df -h {self._path.parent}), then again",
+            ) from None
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 0) & _PRIMARY not in _DAMAGED:
+                raise
+            raise self._damaged(str(error)) from None
+
+    def _damaged(self, found: str) -> Trouble:
         return Trouble(
-            Exit.STORAGE,
-            f"the agent's store can't be written: {error}; nothing was changed or sent",
-            next=f"make room (df -h {self._path.parent}), then again",
+            Exit.DAMAGED,
+            f"{self._path.name} isn't as it was written; it was left as it is",
+            found=found,
+            next=f"put your copy of {self._path} back, or have the agent enrolled anew",
         )
 
     def put(self, kind: str, name: str, value: Struct) -> None:
@@ -83,14 +101,23 @@ class AgentStore:
 
     def get(self, kind: str, name: str, of: type[S]) -> S | None:
         """The value of that name."""
-        row = self._connection.execute(
-            "SELECT body FROM kept WHERE kind = ? AND name = ?", (kind, name)
-        ).fetchone()
-        return None if row is None else from_bytes(of, row[0])
+        with self._trouble():
+            row = self._connection.execute(
+                "SELECT body FROM kept WHERE kind = ? AND name = ?", (kind, name)
+            ).fetchone()
+        return None if row is None else self._parsed(of, row[0])
 
     def all(self, kind: str, of: type[S]) -> list[tuple[str, S]]:
         """Every value of a kind, by name."""
-        rows = self._connection.execute(
-            "SELECT name, body FROM kept WHERE kind = ? ORDER BY name", (kind,)
-        )
-        return [(name, from_bytes(of, body)) for name, body in rows]
+        with self._trouble():
+            rows = self._connection.execute(
+                "SELECT name, body FROM kept WHERE kind = ? ORDER BY name", (kind,)
+            ).fetchall()
+        return [(name, self._parsed(of, body)) for name, body in rows]
+
+    def _parsed(self, of: type[S], body: bytes) -> S:
+        """Our own bytes; a violation in them is damage."""
+        try:
+            return from_bytes(of, body)
+        except Violation as violation:
+            raise self._damaged(str(violation)) from None

@@ -26,7 +26,7 @@ from coordinator.rehearsal.stack import NAMES, UNITS, Stack
 from protocol.files.charter_file import read_charter_file
 from protocol.receipts import Receipt
 from protocol.record.entries import Entry
-from protocol.report.evidence import Evidence, OwnEntry
+from protocol.report.evidence import OwnEntry, SealedEvidence
 from protocol.report.file import MAX_BYTES, VerifiedReport, read_report
 from protocol.schema import from_bytes
 
@@ -146,8 +146,8 @@ class Rehearsal:
     def log(self) -> tuple[Entry, ...]:
         """The instance's entries in the coordinator's log, in order; verified."""
         content = json.loads(self.report().data)
-        evidence = from_bytes(Evidence, base64.b64decode(content["evidence"]), limit=MAX_BYTES)
-        return tuple(one.salted.entry for one in evidence.log if isinstance(one, OwnEntry))
+        sealed = from_bytes(SealedEvidence, base64.b64decode(content["evidence"]), limit=MAX_BYTES)
+        return tuple(one.salted.entry for one in sealed.evidence.log if isinstance(one, OwnEntry))
 
     def close(self) -> None:
         """Ends everything; the files stay."""

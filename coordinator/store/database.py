@@ -49,8 +49,11 @@ class Database:
 
     async def read(self, work: Work[T]) -> T:
         """Runs `work` on a snapshot of what is durable."""
-        async with self._engine.connect() as connection:
-            return await work(connection)
+        try:
+            async with self._engine.connect() as connection:
+                return await work(connection)
+        except DBAPIError as error:
+            raise _storage(error) from None
 
     async def write(self, work: Work[T]) -> T:
         """Runs `work` in a transaction, alone or with others' work, and returns after the commit.
@@ -122,6 +125,13 @@ def _storage(error: Exception) -> Exception:
             why = "no space left for the coordinator's database"
         case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN:
             why = f"the coordinator's database can't be written: {error.orig}"
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return Trouble(
+                Exit.DAMAGED,
+                "the coordinator's database isn't as it was written; it was left as it is",
+                found=str(error.orig),
+                next="put your copy of it back; agents notice what it lacks",
+            )
         case _:
             return error
     return Trouble(
@@ -148,7 +158,10 @@ def _begin(connection: Any) -> None:
 
 
 def migrate(path: Path) -> None:
-    """Makes the database, or brings an older one up to date."""
+    """Makes the database, or brings an older one up to date.
+
+    Trouble where the disk is full or the file damaged: then it is as it was, or can be done again.
+    """
     from alembic import command
     from alembic.config import Config
 
@@ -156,4 +169,7 @@ def migrate(path: Path) -> None:
     config.set_main_option("script_location", "coordinator.store:migrations")
     config.set_main_option("path_separator", "os")
     config.set_main_option("sqlalchemy.url", f"sqlite:///{path}")
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except DBAPIError as error:
+        raise _storage(error) from None

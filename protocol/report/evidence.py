@@ -5,12 +5,12 @@ from typing import Annotated
 import msgspec
 
 from protocol.displayable import InstanceName
-from protocol.identifiers import Digest, IdentityKey, Instant, Nonce, UnitId
+from protocol.identifiers import Digest, IdentityKey, Instant, Nonce, Signature, UnitId
 from protocol.record.entries import SaltedEntry
 from protocol.record.tree import Hash
 from protocol.schema import Struct, Variant
-from protocol.signing.labels import Label, digest
-from protocol.signing.statements import Signed
+from protocol.signing.labels import Label, digest, labelled
+from protocol.signing.statements import Sign, Signed
 from protocol.unit_identity import unit_id
 
 
@@ -74,3 +74,20 @@ class Evidence(Struct):
     witness: Signed
     checkpoints: tuple[bytes, ...]
     units: Annotated[tuple[UnitEvidence, ...], msgspec.Meta(min_length=1, max_length=64)]
+
+
+class SealedEvidence(Struct):
+    """Evidence, and the signature of its maker's agent over all of it.
+
+    Hashes and receipts don't show that something was left out that nothing else rests on: an
+    approval, a rejection, a request that nobody signed, the state of a unit. The seal does.
+    """
+
+    evidence: Evidence
+    seal: Signature
+
+
+def seal_evidence(evidence: Evidence, sign: Sign) -> SealedEvidence:
+    """Seals with the identity key of the agent that is the evidence's witness."""
+    signature = Signature(sign(labelled(Label.REPORT_SEAL, evidence)))
+    return SealedEvidence(evidence=evidence, seal=signature)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocol.charter import Charter
-from protocol.report.evidence import Evidence
+from protocol.report.evidence import SealedEvidence
 from protocol.report.proof import Proven, ReportFails, prove
 from protocol.report.summary import summarise
 from protocol.schema import from_bytes, to_bytes
@@ -30,14 +30,14 @@ class VerifiedReport:
     data: bytes
 
 
-def make_report(evidence: Evidence, anchor: Charter | None) -> VerifiedReport:
+def make_report(sealed: SealedEvidence, anchor: Charter | None) -> VerifiedReport:
     """Proves the evidence and writes the file."""
-    proven = prove(evidence, anchor)
+    proven = prove(sealed, anchor)
     summary = summarise(proven)
     content = {
         "quorate": _FORMAT,
         "summary": summary,
-        "evidence": base64.b64encode(to_bytes(evidence)).decode(),
+        "evidence": base64.b64encode(to_bytes(sealed)).decode(),
     }
     data = (json.dumps(content, indent=2, ensure_ascii=True) + "\n").encode()
     return VerifiedReport(proven=proven, summary=summary, data=data)
@@ -56,7 +56,7 @@ def read_report(data: bytes, anchor: Charter | None) -> VerifiedReport:
     except (ValueError, KeyError, TypeError, binascii.Error, RecursionError):
         raise ReportFails("the file", expected="a ceremony report", found="another") from None
     try:
-        parsed = from_bytes(Evidence, evidence, limit=MAX_BYTES)
+        parsed = from_bytes(SealedEvidence, evidence, limit=MAX_BYTES)
     except Violation as violation:
         raise ReportFails("the evidence", expected="well formed", found=str(violation)) from None
     verified = make_report(parsed, anchor)

@@ -4,7 +4,8 @@ Nothing here trusts the coordinator. Its log shows what it says happened and in 
 command ran is proven by the receipts in units' histories, who signed it by the signatures in them.
 Because each opening names a checkpoint of the log and custodians signed the opening's digest, the
 log up to there can't be made anew. The report's maker, a custodian's agent, signed the last
-checkpoint, and the units signed their states over that: so nothing can be cut off the end either.
+checkpoint, and the units signed their states over that: so nothing can be cut off the end either;
+and sealed all of the evidence: so nothing in it can be left out or hidden afterwards.
 """
 
 import hashlib
@@ -21,10 +22,11 @@ from protocol.receipts import Receipt, StateAnswer, open_state
 from protocol.record.checkpoints import Checkpoint, log_origin, open_checkpoint
 from protocol.record.entries import Entry, EntryKind, entry_leaf
 from protocol.record.tree import Frontier, Hash
-from protocol.report.evidence import Evidence, OwnEntry, Witness
+from protocol.report.evidence import Evidence, OwnEntry, SealedEvidence, Witness
 from protocol.request import Filing, Opening, open_filing
 from protocol.schema import from_bytes, to_bytes
-from protocol.signing.labels import Label
+from protocol.signing.algorithms import verify_identity
+from protocol.signing.labels import Label, labelled
 from protocol.signing.statements import Signed, open_statement
 from protocol.standing import Finding, judge
 from protocol.violations import Violation
@@ -59,7 +61,10 @@ class ProvenRequest:
 
 @dataclass(frozen=True)
 class Proven:
-    """What the evidence proves. Only `prove` makes one."""
+    """What the evidence proves. Only `prove` makes one.
+
+    `others` counts the log's entries of other instances, of which nothing is known here.
+    """
 
     chain: Chain
     in_force: tuple[Charter, ...]
@@ -67,6 +72,7 @@ class Proven:
     checkpoint: Checkpoint
     maker: Person
     made: Instant
+    others: int
     histories: Mapping[UnitId, History]
     states: Mapping[UnitId, StateAnswer]
     findings: Mapping[UnitId, tuple[Finding, ...]]
@@ -78,12 +84,13 @@ class Proven:
         return self.in_force[-1]
 
 
-def prove(evidence: Evidence, anchor: Charter | None) -> Proven:
+def prove(sealed: SealedEvidence, anchor: Charter | None) -> Proven:
     """Checks everything; ReportFails at the first element that doesn't hold.
 
     `anchor` is a charter version that the reader has from somebody they trust; without one, all is
     only checked against itself.
     """
+    evidence = sealed.evidence
     entries = _entries(evidence)
     chain = _chain(entries, anchor)
     log = chain.newest.coordinator.log
@@ -96,6 +103,7 @@ def prove(evidence: Evidence, anchor: Charter | None) -> Proven:
     _in_order("units", [one.unit for one in evidence.units])
     witness, maker = _witness(evidence, chain)
     states = _states(evidence, histories, witness)
+    _sealed_by(maker, sealed)
     acceptances = _acceptances(entries, chain)
     in_force = _in_force(chain, acceptances, histories)
     _every_unit_is_there(in_force[-1], histories)
@@ -111,6 +119,7 @@ def prove(evidence: Evidence, anchor: Charter | None) -> Proven:
         checkpoint=checkpoint,
         maker=maker,
         made=witness.at,
+        others=len(evidence.log) - len(entries),
         histories=histories,
         states=states,
         findings={unit: judge(one, chain, digests) for unit, one in histories.items()},
@@ -225,6 +234,15 @@ def _witness(evidence: Evidence, chain: Chain) -> tuple[Witness, Person]:
     expected = (evidence.instance, hashlib.sha256(evidence.checkpoint).digest())
     _expect(element, "checkpoint", expected, (witness.instance, witness.checkpoint))
     return witness, maker
+
+
+def _sealed_by(maker: Person, sealed: SealedEvidence) -> None:
+    """Nothing was changed, hidden or left out since the maker gathered it."""
+    message = labelled(Label.REPORT_SEAL, sealed.evidence)
+    _checked(
+        f"the seal of {maker.name}'s agent",
+        lambda: verify_identity(maker.agent, message, sealed.seal),
+    )
 
 
 def _states(

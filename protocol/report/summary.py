@@ -40,6 +40,7 @@ def summarise(proven: Proven) -> dict[str, Json]:
         "log": {
             "origin": proven.checkpoint.origin,
             "size": proven.checkpoint.size,
+            "of_other_instances": proven.others,
             "root": proven.checkpoint.root.hex(),
         },
     }

@@ -33,6 +33,7 @@ class Label(bytes, Enum):
     ANNOUNCEMENT = b"quorate announcement v1"
     HELLO = b"quorate hello v1"
     REPORT = b"quorate report v1"
+    REPORT_SEAL = b"quorate report seal v1"
     INTRODUCTION = b"quorate introduction v1"
 
 

@@ -1,19 +1,20 @@
 """`quorate agent`: a custodian's own signer agent, and what they see and press."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import click
 
 from protocol.displayable import Reason
-from quorate import logs
+from quorate import logs, settings
 from quorate.commands import Group, pass_console
 from quorate.console import Console
 from quorate.exits import Exit, Trouble
 from quorate.prompts import PasswordSource, password_options
 from signer_agent.cli.place import agent_option
 from signer_agent.client.agent_client import AgentClient
-from signer_agent.directory import AgentDirectory, usual_directory
+from signer_agent.directory import AgentDirectory, AgentSettings, usual_directory
 
 _FILE = click.Path(path_type=Path, dir_okay=False, allow_dash=True)
 _id = click.argument("number", type=click.IntRange(min=1), metavar="ID")
@@ -67,8 +68,24 @@ def init(console: Console, directory: Path | None, invitation_file: Path) -> Non
     )
 
 
+def _settings_too(
+    context: click.Context, _: click.Parameter, directory: Path | None
+) -> AgentDirectory:
+    place = AgentDirectory(directory or usual_directory())
+    if place.settings.exists():
+        facts = [field.name for field in fields(AgentSettings)]
+        context.default_map = settings.load(place.settings, context.command, besides=facts)
+    return place
+
+
 @agent.command()
-@click.argument("directory", type=click.Path(path_type=Path, file_okay=False), required=False)
+@click.argument(
+    "directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=False,
+    is_eager=True,
+    callback=_settings_too,
+)
 @click.option("--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True)
 @click.option("--log-file", type=_FILE, metavar="FILE", help="instead of stderr")
 @click.option("--policy", type=_FILE, metavar="FILE", help="what it answers without you (TOML)")
@@ -76,7 +93,7 @@ def init(console: Console, directory: Path | None, invitation_file: Path) -> Non
 @pass_console
 async def run(
     console: Console,
-    directory: Path | None,
+    directory: AgentDirectory,
     log_level: str,
     log_file: Path | None,
     policy: Path | None,
@@ -86,12 +103,14 @@ async def run(
 
     It ends on SIGTERM or Ctrl-C; nothing is lost by that. With a policy it answers for you what the
     policy names, and keeps the keys for that open: read `docs/howto/scripted-agents.md` first.
+
+    Settings come from DIRECTORY/agent.toml; flags and environment (QUORATE_AGENT_RUN_LOG_LEVEL)
+    override it.
     """
     from signer_agent.daemon import run as daemon
 
-    place = AgentDirectory(directory or usual_directory())
-    settings = place.read()
-    logs.set_up(f"agent {settings.person}", level=log_level, file=log_file)
+    facts = directory.read()
+    logs.set_up(f"agent {facts.person}", level=log_level, file=log_file)
     opened = None
     if policy is not None:
         from signer_agent.daemon.script import open_policy
@@ -99,15 +118,15 @@ async def run(
         passwords = password_source.passwords(console)
         opened = open_policy(
             policy,
-            place,
+            directory,
             lambda file: passwords.ask(f"Password for {file}:"),
-            practice=settings.practice,
+            practice=facts.practice,
         )
 
     def ready() -> None:
-        console.say(f"ready {place.socket}")
+        console.say(f"ready {directory.socket}")
 
-    await daemon.run(place, ready=ready, opened=opened)
+    await daemon.run(directory, ready=ready, opened=opened)
     console.object({"ended": True})
 
 

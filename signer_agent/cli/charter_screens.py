@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from protocol.charter import Charter, CharterUnit
 from protocol.identifiers import grouped
 from protocol.signing.words import words_of
-from quorate.console import WIDTH, Console
+from quorate.console import Console
 from quorate.exits import Exit, Trouble
+from quorate.layout import WIDTH
 from quorate.prompts import confirmed
 from signer_agent.cli.screens import counted, names, order
 from signer_agent.desk.units import line_of

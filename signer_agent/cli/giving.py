@@ -1,6 +1,7 @@
 """Giving what a request wants: the screen, the passwords, and what came of it."""
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from protocol.identifiers import VP, grouped
@@ -13,7 +14,8 @@ from signer_agent.cli.people import People
 from signer_agent.cli.screens import counted, lines_of
 from signer_agent.client.agent_client import AgentClient
 from signer_agent.desk.screen import Screen
-from signer_agent.keys import part_files
+from signer_agent.keys import part_files, signature_files
+from signer_agent.keys.troubles import of_unusable
 from signer_agent.local.messages import (
     ApproveRequest,
     FilePassword,
@@ -45,7 +47,20 @@ def show_screen(client: AgentClient, console: Console, screen: Screen) -> None:
     new = tuple(seen.new_since(client, screen))
     for line in lines_of(screen, now=clock.now(), own=_own_parts(client), new=new):
         console.say(line)
+    for line in _unusable(client, screen):
+        console.say(line)
     seen.remember(client, screen)
+
+
+def _unusable(client: AgentClient, screen: Screen) -> Iterator[str]:
+    """The files here that might have been meant, and can't be used."""
+    keys = client.directory.keys
+    files = [] if screen.keys else [*signature_files.list_in(keys).unusable]
+    if screen.part is None and screen.part_wanted is not None:
+        files += part_files.list_in(keys).unusable
+    for bad in files:
+        why = of_unusable(bad.why, bad.path.name, untouched="it wasn't used", again="look again")
+        yield f"! {why.exit.label}: {why.what}"
 
 
 async def wanted(client: AgentClient, number: int) -> Screen | None:
@@ -180,6 +195,10 @@ def _out_of_tries(trouble: Trouble, screen: Screen, tries: int) -> Trouble:
 
 def _nothing_to_give(client: AgentClient, screen: Screen, only: Only) -> Trouble:
     if only.part and screen.part_wanted is not None:
+        for bad in part_files.list_in(client.directory.keys).unusable:
+            return of_unusable(
+                bad.why, bad.path.name, untouched="nothing was given", again="approve again"
+            )
         found = ", ".join(grouped(vp) for vp in sorted(_own_parts(client)))
         return Trouble(
             Exit.REFUSED,

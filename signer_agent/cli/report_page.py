@@ -84,7 +84,9 @@ histories of {{ s.units | length }} crypto units and {{ s.log.size }} log entrie
 <h2>Where it is anchored</h2>
 <table>
 <tr><th>Charter digest</th><td><code>{{ s.charter.digest }}</code></td></tr>
-<tr><th>Log</th><td><code>{{ s.log.origin }}</code>, {{ s.log.size }} entries</td></tr>
+<tr><th>Log</th><td><code>{{ s.log.origin }}</code>, {{ s.log.size }} entries
+{%- if s.log.of_other_instances %},
+{{ s.log.of_other_instances }} of them of other instances{% endif %}</td></tr>
 <tr><th>Log root</th><td><code>{{ s.log.root }}</code></td></tr>
 {% for unit in units %}
 <tr><th>{{ unit.location }}</th><td>receipt {{ unit.state_version }}

@@ -6,7 +6,7 @@ from protocol.displayable import shown
 from protocol.identifiers import SECOND, VP, Duration, Instant, grouped, short
 from protocol.request import Outcome
 from quorate import times
-from quorate.console import WIDTH, wrapped
+from quorate.layout import WIDTH, wrapped
 from signer_agent.desk.screen import (
     AdministratorLine,
     ChangeGroup,

@@ -43,7 +43,7 @@ from quorate.exits import Exit, Trouble
 from signer_agent.daemon.awaited import awaited
 from signer_agent.daemon.link import Link
 from signer_agent.daemon.untold import untold_keys, untold_parts
-from signer_agent.desk.approve import any_wanted, approve, signature_wanted
+from signer_agent.desk.approve import any_wanted, approve, lacks_key_file, signature_wanted
 from signer_agent.desk.contribute import contribute, part_wanted
 from signer_agent.desk.filing import Wish, file, idempotency_key_used
 from signer_agent.desk.reject import reject
@@ -54,7 +54,7 @@ from signer_agent.directory import AgentDirectory, AgentSettings
 from signer_agent.kept import Kept, Sent, entries_of
 from signer_agent.keys import part_files, signature_files
 from signer_agent.keys.identity_file import AgentIdentity
-from signer_agent.keys.troubles import as_trouble
+from signer_agent.keys.troubles import as_trouble, of_unusable
 from signer_agent.local.messages import FilePassword
 from signer_agent.objections import Objection, alarm, object_to, of_trouble, refused
 from signer_agent.steps import (
@@ -488,7 +488,7 @@ class Agent:
                     next=f"quorate agent show {seen.request}",
                 )
             if signature is None and part is None:
-                return any_wanted(found, self.seat()) or (0, 0)
+                return self._nothing_usable(found) or any_wanted(found, self.seat()) or (0, 0)
             return await self.give(found, key, value)
         except Trouble as trouble:
             return of_trouble(trouble)
@@ -497,6 +497,16 @@ class Agent:
                 key.wipe()
             if value is not None:
                 value.wipe()
+
+    def _nothing_usable(self, found: Review) -> Objection | None:
+        """What is wrong with the key file here, where that is why nothing is wanted."""
+        unusable = signature_files.list_in(self.directory.keys).unusable
+        if not unusable or not lacks_key_file(found, self.seat()):
+            return None
+        why, file = unusable[0].why, unusable[0].path.name
+        return of_trouble(
+            of_unusable(why, file, untouched="nothing was signed", again="approve again")
+        )
 
     async def give(
         self, found: Review, key: signature_files.UnlockedKey | None, value: Secret | None

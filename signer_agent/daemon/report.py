@@ -6,7 +6,14 @@ from protocol.charter import Charter
 from protocol.identifiers import Digest, UnitId
 from protocol.receipts import open_state
 from protocol.record.checkpoints import checkpoint_digest
-from protocol.report.evidence import Evidence, LogItem, UnitEvidence, Witness
+from protocol.report.evidence import (
+    Evidence,
+    LogItem,
+    SealedEvidence,
+    UnitEvidence,
+    Witness,
+    seal_evidence,
+)
 from protocol.session.messages import (
     LogPage,
     States,
@@ -28,7 +35,7 @@ MAX_ENTRIES = 1_000_000
 """A log that a report can hold; more could as well be a log without end."""
 
 
-async def gather_report(agent: Agent) -> tuple[Evidence, tuple[Charter, ...]]:
+async def gather_report(agent: Agent) -> tuple[SealedEvidence, tuple[Charter, ...]]:
     """Evidence that ends in one moment, and the accepted charter versions.
 
     Unavailable when the units went on every time while it was gathered.
@@ -43,7 +50,7 @@ async def gather_report(agent: Agent) -> tuple[Evidence, tuple[Charter, ...]]:
     for _ in range(_TRIES):
         evidence = await _gather(agent, trusted.newest)
         if evidence is not None:
-            return evidence, trusted.versions
+            return seal_evidence(evidence, agent.identity.sign), trusted.versions
     raise Unavailable("the units went on while the report was gathered")
 
 

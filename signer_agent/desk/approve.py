@@ -84,6 +84,12 @@ def any_wanted(review: Review, seat: Seat) -> Objection | None:
     return objection or enough(review) or _no_key(review, bool(mine))
 
 
+def lacks_key_file(review: Review, seat: Seat) -> bool:
+    """Whether signatures are wanted, and no key file of this person's is at hand."""
+    here = any(seat.mine(key.ski, review.charter) for key in seat.keys)
+    return not here and _takes_answers(review) is None and enough(review) is None
+
+
 def signed_before(review: Review, seat: Seat, ski: SKI) -> Objection | None:
     """SIGNED_BEFORE: one key counts once."""
     there = all(ski in target.signatures.skis for target in review.targets)

@@ -25,27 +25,35 @@ from signer_agent.desk.filed import (
 from signer_agent.objections import CALL, NOTHING_SIGNED, Objection, alarm, object_to, refused
 from signer_agent.trust.charters import CharterBook
 from signer_agent.trust.evidence import Evidence
-from signer_agent.trust.witness import forked, named_by, rolled_back
+from signer_agent.trust.witness import checkpoint_recent, forked, named_by, rolled_back
 
 WAITS_AT_MOST = LONGEST_VALIDITY
 """What isn't opened within 7 days of its filing expires."""
 
 
 def objection_to_opening(
-    news: RequestNews, book: CharterBook, evidence: Evidence, now: Instant
+    news: RequestNews, book: CharterBook, evidence: Evidence, now: Instant, *, ahead: Duration
 ) -> Objection | None:
-    """The first thing that is wrong with a request, whatever its units say."""
+    """The first thing that is wrong with a request, whatever its units say.
+
+    `ahead` is how far the coordinator's clock is ahead of this machine's.
+    """
     request = news.request
     return (
         log_goes_on(evidence, book)
         or request_ended(request)
         or request_not_open(request)
-        or _of_opened(news, request, book, evidence, now)
+        or _of_opened(news, request, book, evidence, now, ahead)
     )
 
 
 def _of_opened(
-    news: RequestNews, request: Request, book: CharterBook, evidence: Evidence, now: Instant
+    news: RequestNews,
+    request: Request,
+    book: CharterBook,
+    evidence: Evidence,
+    now: Instant,
+    ahead: Duration,
 ) -> Objection | None:
     opening, filing = request.opening, request.filing
     assert opening is not None  # request_not_open
@@ -62,7 +70,7 @@ def _of_opened(
         or newcomer_in_charter(filing.body, charter)
         or times_of_filing(filing, opening)
         or expired(request, opening, now)
-        or checkpoint_in_log(news, opening, evidence)
+        or checkpoint_in_log(news, opening, evidence, ahead=ahead)
     )
 
 
@@ -216,8 +224,11 @@ def expired(request: Request, opening: Opening, now: Instant) -> Objection | Non
     )
 
 
-def checkpoint_in_log(news: RequestNews, opening: Opening, evidence: Evidence) -> Objection | None:
-    """CHECKPOINT_IN_LOG: all signers of one command share one log, the one followed here."""
+def checkpoint_in_log(
+    news: RequestNews, opening: Opening, evidence: Evidence, *, ahead: Duration
+) -> Objection | None:
+    """CHECKPOINT_IN_LOG, CHECKPOINT_RECENT: all signers of one command share one log, up to its
+    opening: the one followed here."""
     if not named_by(opening.checkpoint, news.checkpoint):
         return alarm(
             f"the request doesn't come with the checkpoint that it names; {NOTHING_SIGNED}",
@@ -229,7 +240,7 @@ def checkpoint_in_log(news: RequestNews, opening: Opening, evidence: Evidence) -
     if isinstance(evidence.held, Objection):
         return evidence.held
     if evidence.held is not None and evidence.held.note == opening.checkpoint:
-        return None
+        return checkpoint_recent(evidence.witness, evidence.held, opening.not_before, ahead=ahead)
     return object_to(
         Exit.UNREACHABLE,
         f"the request was opened while the agent looked; {NOTHING_SIGNED}",

@@ -51,7 +51,9 @@ def review(
 
     `numbers` are the ids of other requests by their digest, for what a void is for.
     """
-    objection = opening.objection_to_opening(news, seat.book, evidence, now)
+    objection = opening.objection_to_opening(
+        news, seat.book, evidence, now, ahead=seat.coordinator_ahead
+    )
     if objection is not None:
         return objection
     request, charter = news.request, seat.book.ruling

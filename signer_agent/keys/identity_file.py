@@ -9,7 +9,13 @@ import secrets
 from pathlib import Path
 
 from protocol.displayable import PersonName
-from protocol.files.keyfile import MAX_BYTES, identity_private_key, parse, write_identity
+from protocol.files.keyfile import (
+    MAX_BYTES,
+    KeyFileError,
+    identity_private_key,
+    parse,
+    write_identity,
+)
 from protocol.files.keyfile_header import IdentityHeader
 from protocol.files.private_keys import SEED_BYTES, ed25519
 from protocol.identifiers import IdentityKey, Instant
@@ -46,7 +52,7 @@ def create(directory: Path, *, name: PersonName, at: Instant) -> AgentIdentity:
 
 
 def load(directory: Path) -> AgentIdentity:
-    """The identity in `directory`. Trouble if there is none or others can read it; Damaged."""
+    """The identity in `directory`. Trouble if there is none, it is exposed or damaged."""
     path = directory / FILE_NAME
     try:
         data = private_files.read(path, limit=MAX_BYTES)
@@ -58,5 +64,14 @@ def load(directory: Path) -> AgentIdentity:
             found="no file",
             next="quorate agent init",
         ) from None
-    file = parse(IdentityHeader, data)
+    try:
+        file = parse(IdentityHeader, data)
+    except KeyFileError as error:
+        raise Trouble(
+            Exit.DAMAGED,
+            f"{FILE_NAME} isn't as it was written; it was left as it is",
+            expected=error.expected,
+            found=error.found,
+            next="ask for an invitation, make an agent anew, and have all accept a charter with it",
+        ) from None
     return AgentIdentity(file.header.name, file.header.key, identity_private_key(file))

@@ -12,6 +12,13 @@ from protocol.files.keyfile import (
 from quorate.exits import Exit, Trouble
 
 
+def of_unusable(why: KeyFileError | Trouble, file: str, *, untouched: str, again: str) -> Trouble:
+    """The trouble to raise for a file that was wanted and can't be used."""
+    if isinstance(why, Trouble):
+        return why
+    return as_trouble(why, file, untouched=untouched, again=again)
+
+
 def as_trouble(
     error: KeyFileError, file: str, *, untouched: str, again: str, tries: int = 1
 ) -> Trouble:

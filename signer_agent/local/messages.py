@@ -20,7 +20,7 @@ from protocol.identifiers import (
     IdentityKey,
     Instant,
 )
-from protocol.report.evidence import Evidence as ReportEvidence
+from protocol.report.evidence import SealedEvidence
 from protocol.request import Announcement, Request
 from protocol.schema import Struct, Variant
 from protocol.session.messages import AgentNews
@@ -293,7 +293,7 @@ class Units(Variant, tag="units"):
 class Gathered(Variant, tag="gathered"):
     """A report's evidence, and the charter versions that it is judged by."""
 
-    evidence: ReportEvidence
+    evidence: SealedEvidence
     charters: tuple[Charter, ...]
 
 

@@ -8,7 +8,7 @@ charter names another log.
 
 from dataclasses import dataclass
 
-from protocol.identifiers import Digest, IdentityKey, Instant, short
+from protocol.identifiers import MINUTE, Digest, Duration, IdentityKey, Instant, short
 from protocol.record.checkpoints import (
     Checkpoint,
     checkpoint_digest,
@@ -23,6 +23,9 @@ from protocol.schema import Struct
 from protocol.violations import Violation
 from signer_agent.objections import Objection, alarm
 
+SIGHTINGS_APART = Duration(10 * MINUTE)
+MAX_SIGHTINGS = 1024
+"""A week of looks. What was seen in between, or before, only makes the rule milder."""
 _ASK = "call the others: what do they see? Ask the coordinator's people: was a backup restored?"
 
 
@@ -36,13 +39,24 @@ class Fork(Struct):
     found_at: Instant
 
 
+class Sighting(Struct):
+    """When, by this machine's clock, the log was first seen to have so many entries."""
+
+    size: int
+    at: Instant
+
+
 class Witness(Struct):
-    """How far the log with this key was followed. `note` is its last signed checkpoint."""
+    """How far the log with this key was followed. `note` is its last signed checkpoint.
+
+    `sightings` are of rising sizes, the oldest first.
+    """
 
     log: IdentityKey
     note: bytes | None
     at: Instant
     fork: Fork | None
+    sightings: tuple[Sighting, ...]
 
     @property
     def checkpoint(self) -> Checkpoint | None:
@@ -70,12 +84,25 @@ class Witness(Struct):
             except ProofFailed:
                 fork = Fork(log=self.log, seen=self.note, seen_at=self.at, found=note, found_at=at)
                 return self.but(fork=fork)
-        return self.but(note=note, at=at)
+        sightings = self._sightings(Sighting(size=newest.size, at=at))
+        return self.but(note=note, at=at, sightings=sightings)
+
+    def seen_by(self, moment: Instant) -> int:
+        """How many entries the log was seen to have by then."""
+        return max((one.size for one in self.sightings if one.at <= moment), default=0)
+
+    def _sightings(self, now: Sighting) -> tuple[Sighting, ...]:
+        before = self.sightings
+        if before and before[-1].size >= now.size:
+            return before
+        if len(before) > 1 and now.at - before[-2].at < SIGHTINGS_APART:
+            before = before[:-1]
+        return (*before, now)[-MAX_SIGHTINGS:]
 
 
 def first_sight(log: IdentityKey) -> Witness:
     """Before anything was seen of this log."""
-    return Witness(log=log, note=None, at=Instant(0), fork=None)
+    return Witness(log=log, note=None, at=Instant(0), fork=None, sightings=())
 
 
 def opened(log: IdentityKey, note: bytes) -> Checkpoint:
@@ -143,6 +170,27 @@ def not_in_log(found: str) -> Objection:
         found=found,
         next="call the others: are they shown the same request, with the same checkpoint?",
         rule="CHECKPOINT_IN_LOG",
+    )
+
+
+def checkpoint_recent(
+    witness: Witness, named: Held, opened: Instant, *, ahead: Duration
+) -> Objection | None:
+    """CHECKPOINT_RECENT: a request names the log as it was at the opening, and not an older one.
+
+    For two logs that were forked since would both hold an older one, and their followers sign the
+    same command. `opened` is by the coordinator's clock, which is `ahead` of this machine's.
+    """
+    seen = witness.seen_by(Instant(opened - max(ahead, 0) - MINUTE))
+    if named.size >= seen:
+        return None
+    return alarm(
+        "the request was opened at a checkpoint older than what your agent had seen of the log by "
+        "then; nothing was signed",
+        expected=f"at least {seen} entries",
+        found=f"{named.size} entries",
+        next=_ASK,
+        rule="CHECKPOINT_RECENT",
     )
 
 

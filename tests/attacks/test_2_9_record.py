@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from protocol.commands.bodies import SetControlPoint, SetThresholds
+from protocol.identifiers import HOUR, MINUTE, Instant
 from protocol.record.checkpoints import checkpoint_digest
 from protocol.request import RequestState
 from protocol.session.messages import Consistency, Done, RequestNews
@@ -197,6 +198,39 @@ async def test_a_request_without_the_checkpoint_that_it_names(attack: Attack):
             trouble = await bob.objects(seen)
             says(trouble, Exit.ALARM, "CHECKPOINT_IN_LOG", "doesn't come with the checkpoint")
         await bob.hears(news)
+        await bob.gives(seen)
+
+
+async def test_a_request_at_a_checkpoint_from_before_what_was_seen(attack: Attack):
+    """Two logs, forked after it, would both hold it: so it is as new as the opening."""
+    async with attack() as bob:
+        old = bob.world.log.note()
+        await bob.sees(bob.world.open(POINT))
+        bob.world.now = Instant(bob.world.now + 10 * MINUTE)
+        news = bob.world.open(RAISE)
+        trouble = await foiled(bob, news, named(news, old))
+        says(trouble, Exit.ALARM, "CHECKPOINT_RECENT", "older than what your agent had seen")
+
+
+async def test_a_request_at_no_checkpoint_at_all(attack: Attack):
+    """Every log goes on from the empty one."""
+    async with attack() as bob:
+        await bob.sees(bob.world.open(POINT))
+        bob.world.now = Instant(bob.world.now + 10 * MINUTE)
+        await bob.restart()
+        news = bob.world.open(RAISE)
+        trouble = await foiled(bob, news, named(news, bob.world.log.note(0)))
+        says(trouble, Exit.ALARM, "CHECKPOINT_RECENT")
+
+
+async def test_what_was_seen_after_the_opening_is_newer_than_its_checkpoint(attack: Attack):
+    """However long it waits for its signatures, and however the log grows meanwhile."""
+    async with attack() as bob:
+        news = bob.world.open(RAISE)
+        for hour in range(20):
+            bob.world.log.append(f"hour {hour}")
+            bob.world.now = Instant(bob.world.now + HOUR)
+            seen = await bob.sees(news)
         await bob.gives(seen)
 
 

@@ -61,6 +61,17 @@ class CastRecord:
         **changes: Any,
     ) -> Opening:
         """Files, opens and runs a command on all units but those to skip."""
+        filing = self.filing(filer, body, **changes)
+        self.keep(EntryKind.FILING, sign_statement(Label.FILING, filing, filer.identity.sign))
+        opening = self.opening(filing)
+        self.keep(EntryKind.OPENING, opening)
+        for unit in self.units:
+            if unit not in skip:
+                self.run(unit, filing, opening, signers, given)
+        return opening
+
+    def filing(self, filer: Custodian, body: Body, **changes: Any) -> Filing:
+        """What a custodian files for all units."""
         fields: dict[str, Any] = {
             "instance": INSTANCE,
             "body": body,
@@ -75,14 +86,7 @@ class CastRecord:
             "at": self.now,
             "nonce": nonce(f"filing {len(self.log)}"),
         }
-        filing = Filing(**(fields | changes))
-        self.keep(EntryKind.FILING, sign_statement(Label.FILING, filing, filer.identity.sign))
-        opening = self.opening(filing)
-        self.keep(EntryKind.OPENING, opening)
-        for unit in self.units:
-            if unit not in skip:
-                self.run(unit, filing, opening, signers, given)
-        return opening
+        return Filing(**(fields | changes))
 
     def opening(self, filing: Filing) -> Opening:
         """The opening of a filing, under a checkpoint of the log as it is."""

@@ -9,7 +9,7 @@ from hsm_backend.unit import machine
 from protocol.charter import Charter
 from protocol.commands.bodies import SetThresholds, Void, Zeroize
 from protocol.history import History, verify_history
-from protocol.identifiers import HOUR, CommandId, Digest, Instant, StateVersion
+from protocol.identifiers import HOUR, MINUTE, CommandId, Digest, Instant, StateVersion
 from protocol.receipts import Birth, BirthCause, StateAnswer, entry_hash
 from protocol.record.tree import Hash
 from protocol.schema import from_bytes
@@ -420,3 +420,20 @@ def test_seen_states_have_an_age():
     assert found.answer is None and found.before_at == at
     assert found.history is not None
     assert found.history.last_receipt == entry_hash(unit.entries[-1])
+
+
+def test_what_was_seen_of_the_log_by_a_moment():
+    """At most ten minutes of looks are forgotten, and never the last one."""
+    log, seen = Log(), first_sight(LOG.identity)
+    for minute in range(1, 100):
+        old = seen.size
+        log.append(f"minute {minute}")
+        answer = log.consistency(old)
+        assert isinstance(answer, Consistency)
+        seen = seen.followed(answer.checkpoint, answer.proof, at=Instant(minute * MINUTE))
+    assert seen.seen_by(Instant(0)) == 0
+    assert seen.seen_by(Instant(99 * MINUTE)) == seen.size
+    for minute in range(1, 100):
+        found = seen.seen_by(Instant(minute * MINUTE))
+        assert minute + 1 - 10 <= found <= minute + 1
+    assert len(seen.sightings) < 25

@@ -512,8 +512,9 @@ def test_an_identity_that_others_know_is_not_used(keys: Path, spoil: Spoil, code
 def test_a_damaged_identity_says_so(keys: Path) -> None:
     identity_file.create(keys, name=PersonName("alice"), at=AT)
     flip(keys / identity_file.FILE_NAME)
-    with pytest.raises(Damaged):
+    with pytest.raises(Trouble, match="isn't as it was written") as caught:
         identity_file.load(keys)
+    assert caught.value.exit is Exit.DAMAGED
 
 
 def test_nothing_unlocked_shows_its_secret(keys: Path) -> None:

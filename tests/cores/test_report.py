@@ -9,10 +9,19 @@ import pytest
 
 from coordinator.store.record import checkpoint_digest
 from protocol.charter import Chain
-from protocol.commands.bodies import CommitNewRegister, SetImmediate, SetThresholds
+from protocol.commands.bodies import CommitNewRegister, SetImmediate, SetThresholds, Void
 from protocol.files.charter_file import read_charter_file, write_charter_file
-from protocol.record.entries import entry_leaf
-from protocol.report.evidence import Evidence, OtherEntry, OwnEntry, UnitEvidence, Witness
+from protocol.identifiers import VP
+from protocol.record.entries import EntryKind, entry_leaf
+from protocol.report.evidence import (
+    Evidence,
+    OtherEntry,
+    OwnEntry,
+    SealedEvidence,
+    UnitEvidence,
+    Witness,
+    seal_evidence,
+)
 from protocol.report.file import make_report, read_report
 from protocol.report.proof import ReportFails
 from protocol.schema import to_bytes
@@ -35,6 +44,7 @@ def record() -> CastRecord:
     vp = record.load(ALICE, [(ALICE, ALICE.part()), (BOB, BOB.part())])
     record.request(BOB, CommitNewRegister(vp=vp), [BOB, CAROL])
     record.request(CAROL, SetImmediate(vp=vp), [CAROL])
+    record.keep(EntryKind.REJECTION, Void())  # what nothing else rests on; nobody parses its body
     return record
 
 
@@ -43,8 +53,13 @@ def evidence(record: CastRecord) -> Evidence:
     return record.evidence()
 
 
+def sealed(evidence: Evidence) -> SealedEvidence:
+    """As the agent of alice seals it, who made the report."""
+    return seal_evidence(evidence, ALICE.identity.sign)
+
+
 def test_an_honest_report_verifies(record: CastRecord, evidence: Evidence):
-    made = make_report(evidence, record.charter)
+    made = make_report(sealed(evidence), record.charter)
     read = read_report(made.data, record.charter)
     assert read.data == made.data
     summary = read.summary
@@ -62,18 +77,19 @@ def test_an_honest_report_verifies(record: CastRecord, evidence: Evidence):
 
 
 def test_without_a_charter_it_is_only_consistent(evidence: Evidence):
-    assert read_report(make_report(evidence, None).data, None).summary["instance"] == "ledger-eu"
+    data = make_report(sealed(evidence), None).data
+    assert read_report(data, None).summary["instance"] == "ledger-eu"
 
 
 def test_another_charter_is_not_its(record: CastRecord, evidence: Evidence):
-    data = make_report(evidence, None).data
+    data = make_report(sealed(evidence), None).data
     other = charter([ALICE, BOB, DAVE], record.units)
     with pytest.raises(ReportFails, match="yours"):
         read_report(data, other)
 
 
 def test_any_changed_byte_fails(record: CastRecord, evidence: Evidence):
-    data = make_report(evidence, None).data
+    data = make_report(sealed(evidence), None).data
     step = max(1, len(data) // 150)
     for place in range(0, len(data), step):
         changed = bytearray(data)
@@ -83,7 +99,7 @@ def test_any_changed_byte_fails(record: CastRecord, evidence: Evidence):
 
 
 def test_a_summary_that_says_more_fails(record: CastRecord, evidence: Evidence):
-    content = json.loads(make_report(evidence, None).data)
+    content = json.loads(make_report(sealed(evidence), None).data)
     content["summary"]["alone"] = ["nobody, believe me"]
     data = (json.dumps(content, indent=2) + "\n").encode()
     with pytest.raises(ReportFails, match="exactly what its evidence proves"):
@@ -91,14 +107,22 @@ def test_a_summary_that_says_more_fails(record: CastRecord, evidence: Evidence):
 
 
 def resealed(evidence: Evidence, **changes) -> bytes:
-    """The evidence changed, with a new checkpoint by the coordinator's own key, as a file."""
+    """The evidence changed, with a new checkpoint by the coordinator's own key, as a file.
+
+    The maker's agent is in league: its seal shows nothing, all else has to.
+    """
     changed = evidence.but(**changes)
     if "checkpoint" not in changes:
         changed = changed.but(checkpoint=checkpoint_of(changed.log))
+    return as_file(sealed(changed))
+
+
+def as_file(evidence: SealedEvidence) -> bytes:
+    """A report that says nothing in its summary."""
     content = {
         "quorate": "ceremony report 1",
         "summary": {},
-        "evidence": base64.b64encode(to_bytes(changed)).decode(),
+        "evidence": base64.b64encode(to_bytes(evidence)).decode(),
     }
     return (json.dumps(content, indent=2) + "\n").encode()
 
@@ -149,11 +173,45 @@ def test_states_of_another_occasion_fail(record: CastRecord, evidence: Evidence)
 
 
 def test_hiding_an_entry_as_another_instances_fails(record: CastRecord, evidence: Evidence):
+    """The hashes stay what they were: what nothing else rests on, only the seal holds."""
+    honest = sealed(evidence)
     for place, item in enumerate(evidence.log):
         assert isinstance(item, OwnEntry)
         hidden = OtherEntry(leaf=entry_leaf(item.salted))
         log = (*evidence.log[:place], hidden, *evidence.log[place + 1 :])
-        fails(resealed(evidence, log=log), record)
+        changed = honest.but(evidence=evidence.but(log=log))
+        found = fails(as_file(changed), record)
+        if item.salted.entry.kind is EntryKind.REJECTION:
+            assert found.element == "the seal of alice's agent"
+
+
+def test_hiding_a_request_that_never_ran_fails(evidence: Evidence, record: CastRecord):
+    kept = len(record.log)
+    try:
+        filing = record.filing(BOB, SetImmediate(vp=VP(bytes(32))))
+        record.keep(EntryKind.FILING, sign_statement(Label.FILING, filing, BOB.identity.sign))
+        evidence = record.evidence()
+    finally:
+        del record.log[kept:]
+    honest = sealed(evidence)
+    assert make_report(honest, record.charter).summary["requests"][-1]["result"] == "never opened"
+    item = evidence.log[-1]
+    assert isinstance(item, OwnEntry)
+    log = (*evidence.log[:-1], OtherEntry(leaf=entry_leaf(item.salted)))
+    fails(as_file(honest.but(evidence=evidence.but(log=log))), record)
+
+
+def test_leaving_out_the_state_of_a_unit_fails(record: CastRecord, evidence: Evidence):
+    honest = sealed(evidence)
+    for place, unit in enumerate(evidence.units):
+        units = (*evidence.units[:place], unit.but(state=None), *evidence.units[place + 1 :])
+        fails(as_file(honest.but(evidence=evidence.but(units=units))), record)
+
+
+def test_a_seal_of_another_agent_fails(record: CastRecord, evidence: Evidence):
+    for other in (BOB, MALLORY):
+        changed = seal_evidence(evidence, other.identity.sign)
+        assert "seal" in fails(as_file(changed), record).element
 
 
 UNIT_CHANGES: dict[str, Callable[[Evidence], tuple[UnitEvidence, ...]]] = {
@@ -222,7 +280,7 @@ def test_whoever_was_alone_is_named():
     record.request(ALICE, adds(ALICE))
     record.request(ALICE, SetThresholds(signatures=1, revocations=1), [ALICE])
     record.load(ALICE, [(ALICE, ALICE.part("one")), (ALICE, ALICE.part("two"))])
-    alone = make_report(record.evidence(), version).summary["alone"]
+    alone = make_report(sealed(record.evidence()), version).summary["alone"]
     assert "the charter says that one person may be alone" in alone
     assert any("signed by alice alone" in line for line in alone)
     assert any("knows the whole key" in line for line in alone)
@@ -232,7 +290,7 @@ def test_a_request_that_ran_on_some_units_says_so():
     version, people, units = instance(2, 2)
     record = CastRecord(version, people, units)
     record.request(ALICE, adds(ALICE), skip=[units[1]])
-    summary = make_report(record.evidence(), version).summary
+    summary = make_report(sealed(record.evidence()), version).summary
     assert summary["requests"][0]["result"] == "executed on 1 of 2 units"
 
 

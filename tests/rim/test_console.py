@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quorate.console import WIDTH, Console, columns, width
+from quorate.console import Console
 from quorate.exits import Exit, Trouble
-from tests.rim.streams import Streams
+from quorate.layout import WIDTH, columns, folded, room, width
+from tests.rim.streams import Screen, Streams
 
 
 def test_people_get_words_on_stdout_and_no_object():
@@ -120,6 +121,60 @@ def test_a_redrawn_line_is_replaced_on_a_terminal_and_repeated_elsewhere():
         streams.console.progress("done")
     assert drawn.both[1] == "\r\x1b[K1 of 2\r\x1b[K2 of 2\ndone\n"
     assert written.both[1] == "1 of 2\n2 of 2\ndone\n"
+
+
+def narrow(monkeypatch: pytest.MonkeyPatch, cells: int) -> None:
+    """Every terminal has lines of so many cells."""
+    monkeypatch.setattr("quorate.console.room", lambda stream: cells)
+
+
+def test_a_redrawn_line_that_takes_two_rows_is_replaced_whole(monkeypatch: pytest.MonkeyPatch):
+    narrow(monkeypatch, 12)
+    streams = Streams(terminal=True)
+    streams.console.redraw("1 of 2, waiting")
+    streams.console.redraw("2 of 2")
+    streams.console.redraw("done")
+    assert streams.both[1] == ("\r\x1b[K1 of 2,\nwaiting\x1b[1A\r\x1b[J2 of 2\r\x1b[Kdone")
+
+
+def test_on_a_narrow_terminal_words_stay_whole(monkeypatch: pytest.MonkeyPatch):
+    narrow(monkeypatch, 24)
+    streams = Streams(terminal=True)
+    streams.console.say("  Key       c25c2e61 4c83400d 3483073f")
+    streams.console.say("✓ logged in: you can't sign")
+    streams.console.table(["ID", "WHAT"], [["7", "commit the new master key"]])
+    streams.console.trouble(Trouble(Exit.USAGE, "no such option", next="quorate demo --help"))
+    assert streams.both[0].split("\n") == [
+        "  Key       c25c2e61",
+        "            4c83400d",
+        "            3483073f",
+        "✓ logged in: you can't",
+        "sign",
+        "ID  WHAT",
+        "7   commit the new",
+        "    master key",
+        "",
+    ]
+    assert "  next      quorate demo\n            --help\n" in streams.both[1]
+
+
+def test_what_goes_elsewhere_is_not_folded(monkeypatch: pytest.MonkeyPatch):
+    narrow(monkeypatch, 12)
+    streams = Streams()
+    streams.console.say("words for a file or another program")
+    assert streams.both[0] == "words for a file or another program\n"
+
+
+@given(st.text("ab  ", max_size=60), st.integers(1, 30))
+def test_folding_loses_no_word(text: str, cells: int):
+    lines = list(folded(text, cells))
+    assert " ".join(lines).split() == text.split()
+    if "  " not in text.strip(" "):  # there is no label, which stays with its first word
+        assert all(width(line) <= cells or len(line.split()) == 1 for line in lines)
+
+
+def test_a_stream_that_is_no_terminal_has_room_for_any_line():
+    assert room(Screen()) > WIDTH
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,8 @@ def test_a_damaged_key_file(bob: Actor, number: int, bob_sig: Path):
     data = bytearray(bob_sig.read_bytes())
     data[-1] ^= 1
     bob_sig.write_bytes(data)
+    said = approve(bob, number, code=5)
+    assert said["message"].startswith("bob.sig isn't as it was written")
     # What can't be used isn't offered, and `status` says why.
     files = bob.run("agent", "status").data["files"]
     assert [(one["file"], one["problem"] is None) for one in files] == [("bob.sig", False)]
@@ -73,11 +75,26 @@ def test_a_damaged_key_file(bob: Actor, number: int, bob_sig: Path):
 
 def test_a_key_file_that_others_can_read(bob: Actor, number: int, bob_sig: Path):
     bob_sig.chmod(0o644)
+    said = approve(bob, number, code=9)
+    assert said["message"] == "others on this machine can read bob.sig; it wasn't used"
     said = bob.refused("agent", "passwd", "bob.sig", password=True, code=9)
     assert said["expected"].startswith("mode 0600")
     assert bob_sig.stat().st_mode & 0o777 == 0o644
     status = bob.run("agent", "status").data["files"][0]
     assert (status["mode"], status["problem"].split(":")[0]) == ("0644", "exposed")
+
+
+def test_a_directory_in_a_key_files_place(bob: Actor, number: int, bob_sig: Path):
+    bob_sig.unlink()
+    bob_sig.mkdir()
+    try:
+        assert approve(bob, number, code=5)["message"] == "bob.sig isn't a file"
+        assert (
+            bob.run("agent", "status").data["files"][0]["problem"]
+            == "damaged: bob.sig isn't a file"
+        )
+    finally:
+        bob_sig.rmdir()
 
 
 def test_another_password(bob: Actor, number: int, bob_sig: Path, tmp_path: Path):
@@ -108,6 +125,20 @@ def test_an_agent_that_isnt_running(stack: Rehearsal, bob: Actor, number: int):
     finally:
         bob.agent.start()
         bob.until(("agent", "status"), lambda data: data["connected"] or None)
+
+
+def test_settings_of_an_agent(bob: Actor, tmp_path: Path):
+    """A flag goes over the file, and what nobody knows in the file is said."""
+    shutil.copy(bob.directory / "agent.toml", tmp_path)
+    file, run = tmp_path / "agent.toml", ("agent", "run", str(tmp_path))
+    facts = file.read_text()
+    file.write_text(f'log-level = "loud"\n{facts}')
+    assert "loud" in bob.refused(*run, code=2)["message"]
+    said = bob.refused(*run, "--log-level", "debug", code=2)
+    assert said["message"] == "this agent has no identity key yet"
+    file.write_text(f'log-levle = "debug"\n{facts}')
+    said = bob.refused(*run, code=2)
+    assert said["found"] == "log-levle" and "log-level" in said["expected"]
 
 
 def test_a_directory_without_an_agent(tmp_path: Path, bob: Actor):

@@ -146,3 +146,24 @@ def test_a_contributor_who_says_no_ends_a_load(people):
     assert bob.reject(number, "part 2 isn't the one I read out")["state"] == "rejected"
     assert alice.wait(number)["state"] == "rejected"
     assert new_register(bob) == {"Empty"}
+
+
+def test_a_part_file_that_cant_be_used_says_why(people):
+    alice, bob, _ = people
+    vps = [alice.make_part("alice twice"), bob.make_part("bob twice")]
+    alice.until(("charter", "show"), lambda data: set(vps) <= set(data["announced_parts"]) or None)
+    number = alice.file("cryptounit-mk-load", "--part", vps[0], "--part", vps[1])
+    bob.knows(number)
+    file = bob.keys / "bob-twice.part"
+    file.chmod(0o640)
+    said = bob.refused("agent", "approve", str(number), password=True, code=9)
+    assert said["message"] == "others on this machine can read bob-twice.part; it wasn't used"
+    file.chmod(0o600)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    said = bob.refused("agent", "approve", str(number), password=True, code=5)
+    assert said["message"].startswith("bob-twice.part isn't as it was written")
+    file.write_bytes(whole)
+    assert bob.approve(number)["sealed_units"] == 2
+    assert alice.wait(number)["receipts_verified"] == 2
+    alice.file("cryptounit-mk-clrnew")

@@ -3,7 +3,8 @@
 import click
 
 from quorate.commands import Command, pass_console
-from quorate.console import WIDTH, Console, wrapped
+from quorate.console import Console
+from quorate.layout import WIDTH, wrapped
 
 _SUBJECTS = (
     ("Which crypto units", ("cryptounits", "cryptounit-add", "cryptounit-rm")),
