@@ -34,13 +34,14 @@ from coordinator.workflow.course import (
 )
 from coordinator.workflow.filing import person_not_in_charter, unit_not_in_charter
 from coordinator.workflow.line import next_to_open
-from coordinator.workflow.live import expires, live_copies
+from coordinator.workflow.live import expires
 from protocol.charter import Charter
 from protocol.commands.bodies import LoadNewRegister
 from protocol.commands.command import SignedCommand
 from protocol.commands.rules import refusal_of
 from protocol.history import History
 from protocol.identifiers import Nonce, UnitId
+from protocol.live import live_copies
 from protocol.receipts import Receipt, RefusalAnswer, StateAnswer
 from protocol.record.entries import EntryKind
 from protocol.refusals import Refusal

@@ -14,7 +14,7 @@ from protocol.commands.bodies import (
 from protocol.displayable import shown
 from protocol.identifiers import grouped
 from protocol.request import RequestState, TargetProgress
-from quorate import clock, times
+from quorate import clock, not_recalled, times
 from quorate.console import Console
 from quorate.exits import Exit, Json, Trouble
 from signer_agent.cli.people import People
@@ -27,7 +27,6 @@ _ENDED = {
     RequestState.CANCELLED: Exit.ENDED,
     RequestState.EXPIRED: Exit.ENDED,
     RequestState.SUPERSEDED: Exit.ENDED,
-    RequestState.NEEDLESS: Exit.ENDED,
     RequestState.REJECTED: Exit.REFUSED,
     RequestState.FAILED: Exit.FAILED,
     RequestState.PARTLY_EXECUTED: Exit.FAILED,
@@ -66,13 +65,28 @@ def conclude(
             next="call the people who run the coordinator",
             data=data,
         )
+    if request.state is RequestState.NEEDLESS:
+        console.say("✓ needless: the units have moved on, and the copies can't run there")
+        console.object(data)
+        return
+    if results.live is not None:
+        for line in not_recalled.lines_of(results.live, clock.now()):
+            console.progress(line)
     raise Trouble(
         _ENDED[request.state],
         f"request {request.id} has ended, {request.state}: {shown(request.why)}. {ran(results)}",
-        next=f"quorate requests refile {request.id}      if it is still wanted",
+        next=next_of(results),
         also=dict(answers(results)),
-        data=data,
+        data={**data, "live": not_recalled.as_json(results.live)},
     )
+
+
+def next_of(results: Results) -> str:
+    """What one may do about a request that has ended without having run everywhere."""
+    number = results.request.id
+    if results.live is not None:
+        return f"quorate agent void {number}      so that they can't"
+    return f"quorate agent refile {number}      if it is still wanted"
 
 
 def ran(results: Results) -> str:

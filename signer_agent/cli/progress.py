@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from protocol.commands.bodies import tke_name_of
+from protocol.commands.bodies import Void, tke_name_of
 from protocol.receipts import Receipt
 from protocol.request import Outcome, Request, RequestState, TargetProgress
 from protocol.schema import from_bytes
@@ -29,7 +29,7 @@ def have(request: Request, people: People) -> str:
 
 def going_on(request: Request, people: People) -> str:
     """One line on how far a request is that hasn't ended."""
-    held = held_by(request)
+    held = holding(request)
     count = len(request.progress)
     match request.state:
         case RequestState.COLLECTING:
@@ -37,10 +37,11 @@ def going_on(request: Request, people: People) -> str:
             waiting = f"    waiting for {waits}" if waits else ""
             return have(request, people) + waiting
         case RequestState.READY if held:
-            return (
-                f"ready on {count - len(held)} of {counted(count, 'unit')}, held: "
-                f"{len(held)} out of reach"
-            )
+            away = sum(one.open for one in held)
+            moved = len(held) - away
+            why = [f"{away} out of reach"] * bool(away) + [f"{moved} moved on"] * bool(moved)
+            ready = f"ready on {count - len(held)} of {counted(count, 'unit')}"
+            return f"{ready}, held: {', '.join(why)}"
         case RequestState.PARTLY_EXECUTED:
             ran = sum(one.outcome is Outcome.EXECUTED for one in request.progress)
             return f"partly executed: {ran} of {counted(count, 'unit')}; the rest is tried"
@@ -86,6 +87,21 @@ def complete(request: Request, people: People) -> bool:
     """Whether all signatures and parts are there."""
     have, needed = people.have(request)
     return 0 < needed <= have and not people.missing_givers(request)
+
+
+def holding(request: Request) -> list[TargetProgress]:
+    """For whose sake a ready request doesn't run: out of reach, or moved on since it was signed."""
+    if request.state is not RequestState.READY or request.proceed:
+        return []
+    moved = [one for one in request.progress if one.outcome is Outcome.SUPERSEDED]
+    return [*held_by(request), *moved]
+
+
+def may_proceed(request: Request) -> str | None:
+    """What its filer may do about a request that is held."""
+    if not holding(request) or isinstance(request.filing.body, Void):
+        return None
+    return f"Next, if you filed it and don't want to wait: quorate agent proceed {request.id}"
 
 
 def held_by(request: Request) -> list[TargetProgress]:

@@ -19,6 +19,7 @@ from signer_agent.cli.progress import (
     going_on,
     have,
     held_by,
+    may_proceed,
     waiting,
 )
 from signer_agent.client.agent_client import AgentClient
@@ -102,6 +103,9 @@ async def tell(
         console.say(f"! request {request.id} has ended, {request.state}: {shown(request.why)}")
     else:
         console.say(f"… {going_on(request, people)}{await behind(client, request)}")
+        proceed = may_proceed(request)
+        if proceed is not None:
+            console.say(proceed)
     console.object({**as_json(request, people), **more})
 
 
@@ -162,8 +166,13 @@ class _Shown:
             left = Duration(max(0, request.opening.not_after - clock.now()))
             line += f"    {times.left(left, fine=True)}    {_STOPS}"
         if line != self._last and not self._brief(request):
-            self._console.redraw(line)
             self._last = line
+            proceed = may_proceed(request)
+            if proceed is None:
+                self._console.redraw(line)
+            else:
+                self._console.progress(line)
+                self._console.progress(proceed)
 
     def _brief(self, request: Request) -> bool:
         """Whether a line would be gone at once: it is complete and nothing holds it."""

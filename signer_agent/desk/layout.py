@@ -9,7 +9,7 @@ from protocol.commands.bodies import LoadNewRegister, NamedPart
 from protocol.displayable import PersonName
 from protocol.identifiers import VP, Digest, Instant, short
 from protocol.request import Request, RequestState
-from protocol.standing import counted, strangers
+from protocol.standing import could_still_sign, counted, strangers
 from protocol.unit_state import Administrator
 from signer_agent.desk import load, units
 from signer_agent.desk.consequences import cautions_of, if_given, if_not
@@ -29,7 +29,7 @@ from signer_agent.desk.screen import (
     UnitLine,
 )
 from signer_agent.desk.seat import HeldKey, Seat
-from signer_agent.desk.signers import could_still_sign, rejections_of
+from signer_agent.desk.signers import rejections_of
 from signer_agent.trust.evidence import Evidence
 
 TAKES_ANSWERS = (RequestState.COLLECTING, RequestState.READY)
