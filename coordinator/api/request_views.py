@@ -1,7 +1,7 @@
 """Requests as the API shows them: a pure function of the request and the facts."""
 
-from coordinator.api.commands import owner_of, person_of, shown
 from coordinator.api.facts import Facts
+from coordinator.wire.command_bodies import owner_of, person_of, shown
 from coordinator.wire.requests import (
     Filer,
     Live,

@@ -13,9 +13,8 @@ from coordinator.wire.values import instant_of
 from protocol.commands import wording
 from protocol.commands.bodies import Void, tke_name_of
 from protocol.commands.rules import refusal_of
-from protocol.displayable import PersonName, shown
-from protocol.identifiers import Duration, Instant, UnitId
-from protocol.live import NotRecalled
+from protocol.displayable import shown
+from protocol.identifiers import Duration, Instant
 from protocol.request import Outcome, RequestState
 from quorate import not_recalled, times
 from quorate.exits import Json
@@ -165,7 +164,7 @@ def ending(view: RequestView, now: Instant) -> Iterator[str]:
     """What an ended request leaves, and what one may do."""
     if view.state is not RequestState.EXECUTED and not executed(view):
         yield f"  Nothing of request {view.id} has run."
-    live = _not_recalled(view)
+    live = view.not_recalled()
     if live is not None:
         yield from not_recalled.lines_of(live, now)
     if view.void is not None:
@@ -174,22 +173,6 @@ def ending(view: RequestView, now: Instant) -> Iterator[str]:
         yield f"Next: quorate requests void {view.id}"
     elif view.state in _REFILED and view.voids is None:
         yield f"Next, if it is still wanted: quorate requests refile {view.id}"
-
-
-def _not_recalled(view: RequestView) -> NotRecalled | None:
-    """What the coordinator says can still run."""
-    live = view.live
-    if live is None:
-        return None
-    return NotRecalled(
-        units=tuple(UnitId(bytes.fromhex(unit)) for unit in live.units),
-        targets=len(view.progress),
-        signed_by=tuple(map(PersonName, live.signed_by)),
-        have=live.have,
-        needed=live.needed,
-        could_add=tuple(map(PersonName, live.could_add)),
-        until=instant_of(live.until),
-    )
 
 
 def as_json(view: RequestView, checked: Checked | None, **more: Json) -> dict[str, Json]:
@@ -218,7 +201,7 @@ def as_json(view: RequestView, checked: Checked | None, **more: Json) -> dict[st
         "why": view.why,
         "voids": view.voids,
         "void": view.void,
-        "live": not_recalled.as_json(_not_recalled(view)),
+        "live": not_recalled.as_json(view.not_recalled()),
     }
     if checked is not None:
         data["receipts_verified"] = len(checked.receipts)

@@ -59,13 +59,18 @@ async def file(
 ) -> Filed | Refusal:
     """Queues what an account asks for. The same idempotency key files it once."""
     key = wanted.idempotency_key
-    idempotency = None if key is None else f"account {account} {key}"
+    idempotency = None if key is None else idempotency_of(account, key)
     if idempotency is not None:
         before = await requests.by_idempotency(change.connection, idempotency)
         if before is not None:
             return idempotency_key_used(before, wanted) or Filed(before, before=True)
     filing = _filing(change, ledger, account, wanted, voids=None)
     return await _queue_own(change, ledger, units, filing, idempotency)
+
+
+def idempotency_of(account: AccountName, key: str) -> str:
+    """Under what an account's idempotency key is kept: each account has its own."""
+    return f"account {account} {key}"
 
 
 def idempotency_key_used(before: Request, wanted: Wanted) -> Refusal | None:

@@ -185,7 +185,7 @@ async def approve(
         await waiting.tell(client, console, number, people, gave)
         return
     results = await waiting.wait(client, console, number, timeout=timeout, more=gave)
-    conclude(console, results, people, at=True, more=gave)
+    conclude(client, console, results, people, at=True, more=gave)
 
 
 @agent.command()
@@ -270,7 +270,7 @@ async def watch(
         await waiting.watch_all(client, console, people, timeout=timeout)
         return
     results = await waiting.wait(client, console, number, timeout=timeout)
-    conclude(console, results, people, at=True)
+    conclude(client, console, results, people, at=True)
 
 
 @agent.command()

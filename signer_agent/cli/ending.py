@@ -20,6 +20,7 @@ from quorate.exits import Exit, Json, Trouble
 from signer_agent.cli.people import People
 from signer_agent.cli.progress import as_json, receipt_of
 from signer_agent.cli.screens import counted
+from signer_agent.client.party import Party
 from signer_agent.desk.receipts import UnitResult
 from signer_agent.local.messages import Results
 
@@ -34,6 +35,7 @@ _ENDED = {
 
 
 def conclude(
+    client: Party,
     console: Console,
     results: Results,
     people: People,
@@ -75,18 +77,18 @@ def conclude(
     raise Trouble(
         _ENDED[request.state],
         f"request {request.id} has ended, {request.state}: {shown(request.why)}. {ran(results)}",
-        next=next_of(results),
+        next=next_of(client, results),
         also=dict(answers(results)),
         data={**data, "live": not_recalled.as_json(results.live)},
     )
 
 
-def next_of(results: Results) -> str:
+def next_of(client: Party, results: Results) -> str:
     """What one may do about a request that has ended without having run everywhere."""
     number = results.request.id
     if results.live is not None:
-        return f"quorate agent void {number}      so that they can't"
-    return f"quorate agent refile {number}      if it is still wanted"
+        return f"{client.command('void', number)}      so that they can't"
+    return f"{client.command('refile', number)}      if it is still wanted"
 
 
 def ran(results: Results) -> str:

@@ -11,8 +11,7 @@ from quorate import times
 from quorate.exits import Exit, Json, Trouble
 from signer_agent.cli.people import People
 from signer_agent.cli.screens import counted, names
-from signer_agent.client.agent_client import AgentClient
-from signer_agent.local.messages import GetRequests, Requests
+from signer_agent.client.party import Party
 
 
 def have(request: Request, people: People) -> str:
@@ -59,26 +58,25 @@ def waits_for(request: Request, people: People) -> str:
     return names(signers, last="or") or names(givers)
 
 
-def waiting(request: Request, people: People, more: Mapping[str, Json]) -> Trouble:
+def waiting(client: Party, request: Request, people: People, more: Mapping[str, Json]) -> Trouble:
     """Filed and safe, and people or units must act."""
     return Trouble(
         Exit.WAITING,
         f"request {request.id}: {going_on(request, people)}. It goes on by itself.",
-        next=f"quorate agent watch {request.id}",
+        next=client.command("watch", request.id),
         data={**as_json(request, people), **more},
     )
 
 
-async def behind(client: AgentClient, request: Request) -> str:
+async def behind(client: Party, request: Request) -> str:
     """Which requests are before it in the line of its targets: ` behind request 12`, or ``."""
     if request.state is not RequestState.WAITING_IN_LINE:
         return ""
-    known = await client.ask(GetRequests(), Requests)
     targets = set(request.filing.targets)
     numbers = [
         str(one.id)
-        for one in known.requests
-        if one.id < request.id and not one.ended and targets & set(one.filing.targets)
+        for one in await client.open_requests()
+        if one.id < request.id and targets & set(one.filing.targets)
     ]
     return f" behind request {names(numbers)}" if numbers else ""
 
@@ -97,11 +95,12 @@ def holding(request: Request) -> list[TargetProgress]:
     return [*held_by(request), *moved]
 
 
-def may_proceed(request: Request) -> str | None:
-    """What its filer may do about a request that is held."""
+def may_proceed(client: Party, request: Request) -> str | None:
+    """What its filer, or an operator, may do about a request that is held."""
     if not holding(request) or isinstance(request.filing.body, Void):
         return None
-    return f"Next, if you filed it and don't want to wait: quorate agent proceed {request.id}"
+    who = "you don't" if client.person is None else "you filed it and don't"
+    return f"Next, if {who} want to wait: {client.command('proceed', request.id)}"
 
 
 def held_by(request: Request) -> list[TargetProgress]:

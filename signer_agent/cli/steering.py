@@ -18,13 +18,10 @@ from signer_agent.cli.screens import counted
 from signer_agent.client.agent_client import AgentClient
 from signer_agent.local.messages import (
     CancelRequest,
-    GetRequests,
-    GetResults,
     Ok,
     ProceedRequest,
     Refiled,
     RefileRequest,
-    Requests,
     Results,
     VoidRequest,
 )
@@ -37,7 +34,7 @@ async def cancel(client: AgentClient, console: Console, number: int, reason: str
     """Stops asking, and says what that doesn't recall."""
     await client.ask(CancelRequest(number=number, reason=Reason(reason)), Ok)
     await _until(client, number, lambda request: request.ended, _NEWS_SECONDS)
-    results = await client.ask(GetResults(number=number), Results)
+    results = await client.results(number)
     console.say(f"✓ cancelled: nobody is asked for request {number} any more")
     for line in _ended(results, clock.now()):
         console.say(line)
@@ -61,8 +58,7 @@ async def proceed(
     client: AgentClient, console: Console, number: int, *, yes: bool, seconds: float
 ) -> None:
     """Runs a request without the units that hold it, and shows what becomes of it."""
-    known = (await client.ask(GetRequests(), Requests)).requests
-    request = next((one for one in known if one.id == number), None)
+    request = await client.request(number)
     held = [] if request is None else holding(request)
     if request is not None and held and not yes:
         count = len(request.progress) - len(held)
@@ -79,11 +75,11 @@ async def proceed(
     await client.ask(ProceedRequest(number=number), Ok)
     await _until(client, number, _ran_where_it_can, seconds)
     results, people = (
-        await client.ask(GetResults(number=number), Results),
+        await client.results(number),
         await People.known(client),
     )
     if results.request.ended:
-        conclude(console, results, people)
+        conclude(client, console, results, people)
         return
     verified = sum(one.executed for one in results.units)
     if verified:

@@ -308,7 +308,7 @@ class Results(Variant, tag="results"):
 
 
 class UnitNow(Struct):
-    """A unit's verified state; `fresh` when it was signed just now. `problem` is what is wrong.
+    """A unit's verified state; `in_reach` when it was signed just now. `problem` is what is wrong.
 
     `last_receipt` names the newest entry of its verified history.
     """
@@ -317,7 +317,7 @@ class UnitNow(Struct):
     state: UnitState | None
     version: int
     last_receipt: Digest | None
-    fresh: bool
+    in_reach: bool
     problem: str | None
 
 

@@ -255,7 +255,7 @@ class _Handler:
                     state=None if history is None else history.state,
                     version=0 if history is None else len(history.entries),
                     last_receipt=None if history is None else history.last_receipt,
-                    fresh=one.answer is not None,
+                    in_reach=one.answer is not None,
                     problem=one.broken,
                 )
             )
