@@ -70,7 +70,11 @@ async def cryptounit_admin_add(
     password_source: PasswordSource,
     client: Party,
 ) -> None:
-    """Adds administrators to the selected units: keys of people of the charter in force."""
+    """Adds administrators to the selected units: keys of people of the charter in force.
+
+    In imprint mode nothing is signed, so no password is asked: that a key is its owner's is proven
+    by the charter's entry, which goes into the command. Afterwards the signature threshold signs.
+    """
     rows = await targets(client)
     keys = await _keys(client)
     here = _keys_here(client)

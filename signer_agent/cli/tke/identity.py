@@ -20,8 +20,8 @@ F = TypeVar("F", bound=Callable[..., object])
 _PROFILE = "default"
 
 NOT_VERIFIED = (
-    "! not verified: as the coordinator tells. The units' receipts hold under the charter that it "
-    "gave; whether that is the right one, and these the newest, only agents can tell."
+    "! not verified: as the coordinator tells. The units' receipts hold under the charter that it",
+    "  gave; whether it is the right one, and these the newest, only custodians' agents can tell.",
 )
 """Beneath what is shown to somebody without an agent."""
 
@@ -63,7 +63,8 @@ def party_option(command: F) -> F:
 def say_whose_word(console: Console, client: Party) -> None:
     """Says beneath a table that it isn't verified, where it isn't."""
     if not client.verified:
-        console.say(NOT_VERIFIED)
+        for line in NOT_VERIFIED:
+            console.say(line)
 
 
 @asynccontextmanager

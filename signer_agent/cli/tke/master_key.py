@@ -125,9 +125,7 @@ async def cryptounit_mk_setimm(
     console.say("  Right  for a first initialisation, or to load the same master key again.")
     console.say("  Wrong  when keys exist under another master key: none could be opened.")
     console.say(f"  Here   {_current(rows)}.")
-    console.say(
-        "  Units of this version keep no keys yet, so none can be under another master key."
-    )
+    console.say("  Not looked for: keys. This version has no key storage that could hold any.")
     question = "Accept the new master key?"
     if not yes and not confirmed(console, question, instead="--yes"):
         raise Trouble(Exit.REFUSED, "you said no; nothing was filed")
