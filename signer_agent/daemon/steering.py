@@ -81,7 +81,11 @@ async def void(agent: Agent, number: int) -> Refiling | Objection:
     plain = wish(Void(), (copy.unit for copy in copies), void_purpose(request.id))
     valid_for = void_validity(copies, agent.now())
     # What can be reached is made harmless at once; for the rest it can be asked for again.
-    return await _file(agent, plain.but(voids=origin, valid_for=valid_for, leave_out=True))
+    filed = await _file(agent, plain.but(voids=origin, valid_for=valid_for, leave_out=True))
+    if gives_up and isinstance(filed, Objection):
+        given_up = f"request {request.id} was given up on the units that hadn't run it"
+        return filed.but(what=f"{filed.what}; {given_up}")
+    return filed
 
 
 async def refile(agent: Agent, number: int) -> Refiling | Objection:

@@ -229,6 +229,33 @@ def test_a_unit_that_is_lost_is_shown_and_brought_along(stack: Rehearsal, amy: O
     assert registers(amy) == [("Empty", "Valid")] * 3
 
 
+def test_what_ran_in_part_is_given_up_voided_and_asked_for_again(
+    stack: Rehearsal, amy: Operator, people
+):
+    alice, bob, carol = people
+    hosts = stack.stack
+    assert isinstance(hosts, TwoHosts)
+    number = alice.file("cryptounit-thrhld-set", "--signature", "2", "--revocation", "2")
+    stack.do(hosts.far.kill())
+    bob.approve(number)
+    alice.refused("agent", "proceed", str(number), "--yes", code=6)
+    # the filer gives up on the unit that is lost; what was signed for it could still run there
+    void = alice.run("agent", "void", str(number)).data["request"]
+    assert void == number + 1
+    given_up = alice.wait(number)
+    assert (given_up["exit"], given_up["state"]) == ("failed", "partly executed")
+    assert len(given_up["live"]["units"]) == 1
+    stack.do(hosts.far.start())
+    carol.approve(void)
+    assert alice.wait(void)["state"] == "executed"
+    assert alice.wait(number)["live"] is None
+    assert alice.refused("agent", "refile", str(void))["rule"] == "VOID_ORIGIN"
+    again = alice.run("agent", "refile", str(number)).data["request"]
+    view = amy.run("requests", "show", str(again)).data
+    assert (len(view["units"]), view["title"]) == (1, "set the thresholds to 2 and 2")
+    amy.run("requests", "cancel", str(again))
+
+
 def test_an_administrator_is_removed_and_all_is_zeroized(amy: Operator, people):
     alice, bob, _ = people
     filed = amy.run("tke", "cryptounit-admin-rm", "--key", "carol").data
