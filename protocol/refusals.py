@@ -271,7 +271,8 @@ FACTS: dict[Rule, Facts] = {
         "the charter doesn't follow the newest version", "make it anew: quorate charter new"
     ),
     Rule.VOID_ORIGIN: Facts(
-        "a void is only for a request that ended with signed copies out", "quorate requests void ID"
+        "a void is only for a request that ended with signed copies out",
+        "cancel it first, if it is still open; else no signed copy of it can run",
     ),
     Rule.QUEUE_FULL: Facts("the queue is full", "let requests end, or cancel some"),
     Rule.LOG_SHORTER: Facts(

@@ -238,6 +238,12 @@ class Request(Struct):
             return not any(one.open for one in self.progress)
         return self.state in _ENDS
 
+    @property
+    def left_to_run(self) -> tuple[UnitId, ...]:
+        """The units of the filing that haven't run it."""
+        ran = {one.unit for one in self.progress if one.outcome is Outcome.EXECUTED}
+        return tuple(unit for unit in self.filing.targets if unit not in ran)
+
     def command(self, target: Target) -> Command:
         """What administrators sign for this target. ValueError before opening."""
         if self.opening is None:

@@ -146,6 +146,17 @@ def counted(charter: Charter, skis: Collection[SKI]) -> int:
     return len(people_of(charter, skis))
 
 
+def could_still_sign(
+    state: UnitState, signed: Collection[SKI], charter: Charter
+) -> Iterator[tuple[SKI, PersonName]]:
+    """Installed keys, with their owners, whose signature would count beside these."""
+    have = counted(charter, signed)
+    for one in state.administrators:
+        owner = None if one.ski in signed else charter.owner_of(one.ski)
+        if owner is not None and counted(charter, [*signed, one.ski]) > have:
+            yield one.ski, owner.name
+
+
 def needed_by_people(body: Body, state: UnitState, charter: Charter) -> int | Refusal:
     """How many must sign, as `counted` counts: the signature table, and for the exit from imprint
     mode as many different people as the charter wants."""

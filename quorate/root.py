@@ -51,7 +51,7 @@ class _Row:
 _ROWS = (
     _Row("See it", ("demo",), "a whole practice ceremony on this machine"),
     _Row("", ("verify",), "check a ceremony report against a charter of your own"),
-    _Row("Custodians", ("agent",), "pending, show, approve, reject, watch, status; passwd, copy"),
+    _Row("Custodians", ("agent",), "pending, show, approve, reject, watch, status; cancel, ..."),
     _Row("", ("charter",), "who belongs together: show, accept, diff, new"),
     _Row("Operators", ("login",), "also logout, whoami"),
     _Row("", ("requests",), "list, show, watch, cancel, void, refile, proceed"),

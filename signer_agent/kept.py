@@ -12,9 +12,11 @@ from protocol.schema import Struct, from_bytes
 from protocol.session.handshake import Cursor
 from protocol.session.messages import (
     AgentNews,
+    Cancel,
     FileRequest,
     KeyNews,
     PartNews,
+    Proceed,
     Publication,
     RequestNews,
 )
@@ -269,15 +271,18 @@ class Kept:
     def _sent_for(self, request: Request) -> list[int]:
         """The filing of a request, and what was given or said about it."""
         about = None if request.opening is None else request.opening.digest
-        return [
-            number
-            for number, one in self.sent.items()
-            if (
-                filing_of(one.publication) == request.filing
-                if isinstance(one.publication, FileRequest)
-                else about is not None and one.request == about
-            )
-        ]
+        filed = request.filing.digest
+
+        def is_for_it(one: Sent) -> bool:
+            match one.publication:
+                case FileRequest() as filing:
+                    return filing_of(filing) == request.filing
+                case Cancel(filing=filing) | Proceed(filing=filing):
+                    return filing == filed
+                case _:
+                    return about is not None and one.request == about
+
+        return [number for number, one in self.sent.items() if is_for_it(one)]
 
 
 def filing_of(publication: FileRequest) -> Filing:

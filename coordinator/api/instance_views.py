@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 
-from coordinator.api.commands import owner_of, person_of
 from coordinator.api.facts import Facts
 from coordinator.engine.ledger import Ledger
 from coordinator.engine.units import Units
 from coordinator.store.people import KnownCharter
+from coordinator.wire.command_bodies import owner_of, person_of
 from coordinator.wire.instance import (
     AdministratorView,
     AgentView,

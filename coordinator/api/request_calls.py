@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from coordinator.api.commands import body_of
 from coordinator.api.facts import Facts
 from coordinator.api.request_views import request_view
 from coordinator.api.routes import Answer, Call
@@ -14,6 +13,7 @@ from coordinator.engine import operations
 from coordinator.engine.ledger import Change
 from coordinator.engine.operations import Ended, Filed, Wanted
 from coordinator.store import record, requests
+from coordinator.wire.command_bodies import body_of
 from coordinator.wire.requests import (
     Asked,
     Evidence,
@@ -42,6 +42,8 @@ async def page(api: "Api", call: Call) -> Answer:
 
     async def read(connection: AsyncConnection) -> RequestPage:
         facts = await api.facts(connection)
+        if wanted.idempotency_key is not None:
+            return await _filed_under(connection, call, facts)
         found: list[Request] = []
         before, more = wanted.before, True
         while more and len(found) <= wanted.limit:
@@ -62,6 +64,26 @@ async def page(api: "Api", call: Call) -> Answer:
         return RequestPage(requests=tuple(views), next=following)
 
     return await api.ledger.database.read(read)
+
+
+async def _filed_under(connection: AsyncConnection, call: Call, facts: Facts) -> RequestPage:
+    """The request that this account filed under an idempotency key, if it is one of the wanted."""
+    wanted: RequestFilter = call.query
+    key = operations.idempotency_of(call.by.account, str(wanted.idempotency_key))
+    request = await requests.by_idempotency(connection, key)
+    shown = () if request is None or not _is_wanted(request, wanted) else (request,)
+    views = [await view(connection, one, facts) for one in shown]
+    return RequestPage(requests=tuple(views), next=None)
+
+
+def _is_wanted(request: Request, wanted: RequestFilter) -> bool:
+    unit = None if wanted.unit is None else UnitId(bytes.fromhex(wanted.unit))
+    return (
+        wanted.state in (None, request.state)
+        and wanted.ended in (None, request.ended)
+        and (wanted.before is None or request.id < wanted.before)
+        and (unit is None or unit in request.filing.targets)
+    )
 
 
 async def show(api: "Api", call: Call) -> Answer:

@@ -1,7 +1,7 @@
 """Requests as the API shows them: a pure function of the request and the facts."""
 
-from coordinator.api.commands import owner_of, person_of, shown
 from coordinator.api.facts import Facts
+from coordinator.wire.command_bodies import owner_of, person_of, shown
 from coordinator.wire.requests import (
     Filer,
     Live,
@@ -17,15 +17,14 @@ from coordinator.wire.values import time_of
 from coordinator.workflow import counting
 from coordinator.workflow.course import held_by
 from coordinator.workflow.line import behind
-from coordinator.workflow.live import LiveCopy, live_copies
 from protocol.charter import Charter
 from protocol.commands.bodies import LoadNewRegister
 from protocol.commands.wording import title
 from protocol.identifiers import SKI, short
+from protocol.live import not_recalled
 from protocol.receipts import Receipt, RefusalAnswer
 from protocol.request import Rejection, Request, RequestState, TargetProgress
 from protocol.schema import from_bytes
-from protocol.standing import counted
 
 
 def request_view(request: Request, facts: Facts, voids: int | None) -> RequestView:
@@ -174,27 +173,14 @@ def _refused(statement: bytes) -> Refused:
 
 
 def _live(request: Request, facts: Facts, charter: Charter | None) -> Live | None:
-    copies = live_copies(request, facts.states, facts.at)
-    if not copies or charter is None:
+    live = None if charter is None else not_recalled(request, charter, facts.states, facts.at)
+    if live is None:
         return None
-    fullest = min(copies, key=lambda copy: copy.needed - counted(charter, copy.signed_by))
     return Live(
-        units=tuple(copy.unit.hex() for copy in copies),
-        signed_by=_names(copies, charter),
-        have=counted(charter, fullest.signed_by),
-        needed=fullest.needed,
-        could_add=_could_add(request, fullest, charter),
-        until=time_of(max(copy.until for copy in copies)),
+        units=tuple(unit.hex() for unit in live.units),
+        signed_by=live.signed_by,
+        have=live.have,
+        needed=live.needed,
+        could_add=live.could_add,
+        until=time_of(live.until),
     )
-
-
-def _names(copies: tuple[LiveCopy, ...], charter: Charter) -> tuple[str, ...]:
-    owners = (charter.owner_of(ski) for copy in copies for ski in copy.signed_by)
-    return tuple(sorted({owner.name for owner in owners if owner is not None}))
-
-
-def _could_add(request: Request, copy: LiveCopy, charter: Charter) -> tuple[str, ...]:
-    progress = request.progress_on(copy.unit)
-    if progress is None or counting.have(progress, charter) >= progress.needed:
-        return ()
-    return tuple(sorted(set(counting.could_sign(progress, charter).values())))

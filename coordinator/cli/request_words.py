@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from coordinator.client.proof import Checked
 from coordinator.wire.instance import InstanceView
-from coordinator.wire.requests import Live, OnUnit, RequestView
+from coordinator.wire.requests import OnUnit, RequestView
 from coordinator.wire.values import instant_of
 from protocol.commands import wording
 from protocol.commands.bodies import Void, tke_name_of
@@ -16,8 +16,9 @@ from protocol.commands.rules import refusal_of
 from protocol.displayable import shown
 from protocol.identifiers import Duration, Instant
 from protocol.request import Outcome, RequestState
-from quorate import times
+from quorate import not_recalled, times
 from quorate.exits import Json
+from quorate.not_recalled import one_of
 
 _LABEL = 12
 _REFILED = (
@@ -48,11 +49,6 @@ class Units:
     def all(self, units: Sequence[str]) -> str:
         """Several, with blanks and commas between."""
         return ", ".join(self.name(unit) for unit in units)
-
-
-def one_of(names: Sequence[str]) -> str:
-    """`alice, bob or carol`."""
-    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1] if names else "")))
 
 
 def on_units(view: RequestView) -> str:
@@ -168,29 +164,15 @@ def ending(view: RequestView, now: Instant) -> Iterator[str]:
     """What an ended request leaves, and what one may do."""
     if view.state is not RequestState.EXECUTED and not executed(view):
         yield f"  Nothing of request {view.id} has run."
-    if view.live is not None:
-        yield from still_live(view, view.live, now)
+    live = view.not_recalled()
+    if live is not None:
+        yield from not_recalled.lines_of(live, now)
     if view.void is not None:
         yield f"  Request {view.void} is to make them harmless."
     elif view.live is not None:
         yield f"Next: quorate requests void {view.id}"
     elif view.state in _REFILED and view.voids is None:
         yield f"Next, if it is still wanted: quorate requests refile {view.id}"
-
-
-def still_live(view: RequestView, live: Live, now: Instant) -> Iterator[str]:
-    """The signed copies that nobody can recall."""
-    signers = ", ".join(live.signed_by)
-    yield f"! Not recalled: {live.have} of {live.needed} signatures ({signers})."
-    until = times.moment(instant_of(live.until), now=now)
-    text = f"  Signed copies can still run until {until}"
-    if live.could_add:
-        owners = one_of([f"{name}'s" for name in live.could_add])
-        yield f"{text} if {owners} is added,"
-        text = " "
-    yield f"{text} or until the unit runs something else."
-    if len(live.units) < len(view.progress):
-        yield f"  That is so on {len(live.units)} of {len(view.progress)} units."
 
 
 def as_json(view: RequestView, checked: Checked | None, **more: Json) -> dict[str, Json]:
@@ -219,24 +201,11 @@ def as_json(view: RequestView, checked: Checked | None, **more: Json) -> dict[st
         "why": view.why,
         "voids": view.voids,
         "void": view.void,
-        "live": _live(view.live),
+        "live": not_recalled.as_json(view.not_recalled()),
     }
     if checked is not None:
         data["receipts_verified"] = len(checked.receipts)
     return {**data, **more}
-
-
-def _live(live: Live | None) -> Json:
-    if live is None:
-        return None
-    return {
-        "units": list(live.units),
-        "signed_by": list(live.signed_by),
-        "have": live.have,
-        "needed": live.needed,
-        "could_add": list(live.could_add),
-        "until": _script(instant_of(live.until)),
-    }
 
 
 def _script(at: Instant) -> str:

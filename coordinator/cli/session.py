@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from quorate.console import Console
-from quorate.exits import Exit, Trouble
 
 if TYPE_CHECKING:
     from coordinator.client.calls import Calls
@@ -25,22 +24,18 @@ class Session:
     def profile(self) -> "Profile":
         """What is known of the coordinator; trouble where nobody ever logged in."""
         from coordinator.client import profile
+        from coordinator.client.session import not_logged_in
 
         found = profile.load(self.name)
         if found is None:
-            raise _not_logged_in()
+            raise not_logged_in()
         return found
 
     def calls(self, console: Console) -> "Calls":
         """The coordinator's API, as who logged in last."""
-        from coordinator.client import profile
-        from coordinator.client.calls import Calls
+        from coordinator.client.session import calls_of
 
-        known, token = self.profile(), profile.token(self.name)
-        console.practice = known.practice or None
-        if token is None:
-            raise _not_logged_in(known)
-        return Calls(known.url, known.fingerprint, token)
+        return calls_of(self.name, console)[1]
 
 
 def profile_option(command: F) -> F:
@@ -56,14 +51,3 @@ def profile_option(command: F) -> F:
     )
     wrapped: F = option(command)
     return wrapped
-
-
-def _not_logged_in(known: "Profile | None" = None) -> Trouble:
-    url = "https://HOST:PORT" if known is None else known.url
-    name = "NAME" if known is None else known.account
-    return Trouble(
-        Exit.REFUSED,
-        "you aren't logged in to a coordinator",
-        rule="NOT_LOGGED_IN",
-        next=f"quorate login {url} --as {name}",
-    )

@@ -46,6 +46,7 @@ from coordinator.wire.requests import (
 )
 from coordinator.wire.values import Json
 from protocol.identifiers import Nonce, UnitId
+from protocol.refusals import FACTS, Rule
 from protocol.secrets import Secret
 from protocol.violations import Violation
 from quorate import tls
@@ -386,12 +387,15 @@ async def _refused(response: aiohttp.ClientResponse) -> None:
     exit_code = next((one for one in Exit if one == error.code), None)
     if exit_code is None:
         raise Violation(f"the coordinator answers with an exit code that isn't one: {error.code}")
+    facts = next((FACTS[rule] for rule in Rule if rule.value == error.rule), None)
     raise Trouble(
         exit_code,
         error.message,
         expected=error.expected,
         found=error.found,
         rule=error.rule,
+        returns=None if facts is None else facts.returns,
+        reason=None if facts is None else facts.reason,
         next=error.next,
     )
 

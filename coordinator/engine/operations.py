@@ -12,20 +12,16 @@ from coordinator.engine.units import Units
 from coordinator.store import requests
 from coordinator.workflow.course import Cancelled, Proceeded
 from coordinator.workflow.filing import filing_refusal, new_request
-from coordinator.workflow.live import (
-    LiveCopy,
-    live_copies,
-    nothing_live,
-    void_validity,
-)
+from coordinator.workflow.live import nothing_live
 from coordinator.workflow.rights import not_your_request
 from protocol.commands.bodies import Body, Void
 from protocol.displayable import AccountName, Purpose, Reason
 from protocol.identifiers import Digest, Duration, Nonce, UnitId
+from protocol.live import LiveCopy, live_copies, void_purpose, void_validity
 from protocol.record.entries import EntryKind
 from protocol.record.operations import Actor, Cancellation, Proceeding
 from protocol.refusals import Refusal, Rule, refuse
-from protocol.request import Filing, Outcome, Request, RequestState
+from protocol.request import Filing, Request, RequestState
 from protocol.signing.labels import Label
 from protocol.signing.statements import Signed, sign_statement
 
@@ -63,13 +59,18 @@ async def file(
 ) -> Filed | Refusal:
     """Queues what an account asks for. The same idempotency key files it once."""
     key = wanted.idempotency_key
-    idempotency = None if key is None else f"account {account} {key}"
+    idempotency = None if key is None else idempotency_of(account, key)
     if idempotency is not None:
         before = await requests.by_idempotency(await change.written(), idempotency)
         if before is not None:
             return idempotency_key_used(before, wanted) or Filed(before, before=True)
     filing = _filing(change, ledger, account, wanted, voids=None)
     return await _queue_own(change, ledger, units, filing, idempotency)
+
+
+def idempotency_of(account: AccountName, key: str) -> str:
+    """Under what an account's idempotency key is kept: each account has its own."""
+    return f"account {account} {key}"
 
 
 def idempotency_key_used(before: Request, wanted: Wanted) -> Refusal | None:
@@ -142,7 +143,7 @@ async def void(
     wanted = Wanted(
         body=Void(),
         targets=tuple(copy.unit for copy in live),
-        purpose=Purpose(f"so that signatures for request {request.id} can't run any more"),
+        purpose=void_purpose(request.id),
         valid_for=void_validity(live, change.at),
         # What can be reached is made harmless at once; for the rest it can be asked for again.
         leave_out=True,
@@ -174,11 +175,9 @@ async def refile(
         if voided is None:
             raise AssertionError("a void is only filed for a request that is there")
         return await void(change, ledger, units, voided, account)
-    ran = {one.unit for one in request.progress if one.outcome is Outcome.EXECUTED}
-    left = tuple(unit for unit in filing.targets if unit not in ran)
     wanted = Wanted(
         body=filing.body,
-        targets=left or filing.targets,
+        targets=request.left_to_run or filing.targets,
         purpose=filing.purpose,
         valid_for=filing.valid_for,
         leave_out=filing.leave_out,

@@ -35,12 +35,12 @@ from coordinator.workflow.course import (
     wanted,
 )
 from coordinator.workflow.line import next_to_open
-from coordinator.workflow.live import live_copies
 from protocol.charter import Charter
 from protocol.commands.bodies import LoadNewRegister
 from protocol.commands.command import SignedCommand
 from protocol.history import History
 from protocol.identifiers import Nonce, UnitId
+from protocol.live import live_copies
 from protocol.receipts import Receipt, RefusalAnswer, StateAnswer
 from protocol.record.entries import EntryKind
 from protocol.request import Opening, Request, RequestState, TargetProgress

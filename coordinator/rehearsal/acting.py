@@ -1,11 +1,11 @@
-"""Acting as a custodian of a stack, and handling its processes, one step after the other."""
+"""Acting as custodians and operators of a stack, and handling its processes, step by step."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from coordinator.rehearsal.process import Result, Server
+from coordinator.rehearsal.process import Result, Server, run
 from coordinator.rehearsal.stack import Custodian, Stack
 
 T = TypeVar("T")
@@ -202,3 +202,45 @@ class Actor:
                 if found is not None:
                     return found
                 await asyncio.sleep(_POLL_SECONDS)
+
+
+class Operator:
+    """Somebody with an account and no agent, acted by the script."""
+
+    def __init__(self, runner: asyncio.Runner, name: str, environment: Mapping[str, str]) -> None:
+        self._runner, self.name, self.environment = runner, name, dict(environment)
+        self._chose = False
+
+    def __repr__(self) -> str:
+        return f"<operator {self.name}>"
+
+    def run(
+        self, *arguments: str, given: str | None = None, expect: Sequence[int] = (0,)
+    ) -> Result:
+        """Runs `quorate ARGUMENTS --json` as they would."""
+        return self._runner.run(
+            run(arguments, environment=self.environment, given=given, expect=expect)
+        )
+
+    def refused(self, *arguments: str, code: int = 3) -> dict[str, Any]:
+        """Runs a command that has to end with this exit code; gives what it says."""
+        found: dict[str, Any] = self.run(*arguments, expect=(code,)).data
+        return found
+
+    def file(self, command: str, *options: str) -> int:
+        """Files `quorate tke COMMAND OPTIONS`; gives the request's id.
+
+        For all units, if they haven't chosen any.
+        """
+        if not self._chose:
+            self.run("tke", "cryptounit-add", "--all")
+            self._chose = True
+        return int(self.run("tke", command, *options).data["request"])
+
+    def wait(self, number: int, *, seconds: float = 60.0) -> dict[str, Any]:
+        """Follows a request to its end, whichever; gives what `quorate requests watch` prints."""
+        watched = self.run(
+            "requests", "watch", str(number), "--timeout", str(seconds), expect=_EVERY_CODE
+        )
+        found: dict[str, Any] = watched.data
+        return found

@@ -14,12 +14,12 @@ processes live as long as the `with` block; `docs/howto/script-a-ceremony.md` sh
 import asyncio
 import base64
 import json
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from coordinator.rehearsal.acting import Actor, Part
+from coordinator.rehearsal.acting import Actor, Operator, Part
 from coordinator.rehearsal.ceremony import Ceremony
 from coordinator.rehearsal.plan import Plan, Silent
 from coordinator.rehearsal.stack import NAMES, UNITS, Stack
@@ -37,8 +37,8 @@ class Rehearsal:
     """A stack in a directory: units, a coordinator, custodians with an agent each. All practice.
 
     `people` are names, or how many; `units` are plans as `quorate unit init --unit` takes them, or
-    how many of the usual four. `with` starts everything, with the units in imprint mode and
-    no charter.
+    how many of the usual four; `kind` makes another stack than the usual one. `with` starts
+    everything, with the units in imprint mode and no charter.
     """
 
     def __init__(
@@ -47,11 +47,12 @@ class Rehearsal:
         *,
         people: int | Sequence[str] = 3,
         units: int | Sequence[str] = 2,
+        kind: Callable[..., Stack] = Stack,
     ) -> None:
         names = NAMES[:people] if isinstance(people, int) else tuple(people)
         plans = UNITS[:units] if isinstance(units, int) else tuple(units)
         self.runner = asyncio.Runner()
-        self.stack = Stack(directory, people=names, units=plans)
+        self.stack = kind(directory, people=names, units=plans)
         self.units = Part(self.runner, self.stack.units)
         self.coordinator = Part(self.runner, self.stack.coordinator)
         self.people = tuple(
@@ -85,6 +86,10 @@ class Rehearsal:
         if isinstance(who, int):
             return self.people[who - 1]
         return next(one for one in self.people if one.name == who)
+
+    def operator(self, name: str) -> Operator:
+        """Somebody with an account who is logged in, at a machine without an agent."""
+        return Operator(self.runner, name, self.do(self.stack.log_in(name)))
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs what the stack underneath can do; everything else here goes through it."""

@@ -145,20 +145,34 @@ class Stack:
         """Makes an operator's account, by a manager made for that with the set-up token."""
         home = private_files.directory(self.directory / "manager")
         password = home / "password"
-        private_files.write(
-            password, secrets.token_urlsafe(24).encode(), untouched="no account was made"
-        )
         environment = {"XDG_CONFIG_HOME": str(home)}
-        await run(
-            [
-                "login", self.url, "--as", "manager", "--set-up", "--token-file", "-",
-                "--fingerprint", self._made_by["identity"], "--password-file", str(password),
-            ],
-            environment=environment,
-            given=self._made_by["setup_token"],
-        )  # fmt: skip
+        if not password.exists():
+            private_files.write(
+                password, secrets.token_urlsafe(24).encode(), untouched="no account was made"
+            )
+            await run(
+                [
+                    "login", self.url, "--as", "manager", "--set-up", "--token-file", "-",
+                    "--fingerprint", self._made_by["identity"], "--password-file", str(password),
+                ],
+                environment=environment,
+                given=self._made_by["setup_token"],
+            )  # fmt: skip
         made = await run(["accounts", "add", name, "--role", "operator"], environment=environment)
         return OperatorLogin(account=name, token=made.data["token"])
+
+    async def log_in(self, name: str) -> dict[str, str]:
+        """Makes an operator who is logged in; gives the environment that makes commands theirs."""
+        login = await self.operator_login(name)
+        home = private_files.directory(self.directory / f"operator-{name}")
+        environment = {"XDG_CONFIG_HOME": str(home), "XDG_STATE_HOME": str(home)}
+        fingerprint = ("--fingerprint", self._made_by["identity"])
+        await run(
+            ["login", self.url, "--once", "--token-file", "-", *fingerprint],
+            environment=environment,
+            given=login.token,
+        )
+        return environment
 
     async def enrol(self, name: str) -> None:
         """Invites a custodian, makes their agent and starts it."""

@@ -6,7 +6,10 @@ from typing import Annotated
 import msgspec
 
 from coordinator.wire.commands import Command, ShownCommand
-from coordinator.wire.values import Hex32, Json, Time
+from coordinator.wire.values import Hex32, Json, Time, instant_of
+from protocol.displayable import PersonName
+from protocol.identifiers import UnitId
+from protocol.live import NotRecalled
 from protocol.request import Outcome, RequestState
 
 _Text = Annotated[str, msgspec.Meta(max_length=500)]
@@ -156,6 +159,20 @@ class RequestView(Json):
     voids: int | None
     void: int | None
 
+    def not_recalled(self) -> NotRecalled | None:
+        """What the coordinator says can still run of it, as people read that."""
+        if self.live is None:
+            return None
+        return NotRecalled(
+            units=tuple(UnitId(bytes.fromhex(unit)) for unit in self.live.units),
+            targets=len(self.progress),
+            signed_by=tuple(map(PersonName, self.live.signed_by)),
+            have=self.live.have,
+            needed=self.live.needed,
+            could_add=tuple(map(PersonName, self.live.could_add)),
+            until=instant_of(self.live.until),
+        )
+
 
 class RequestPage(Json):
     """Requests, newest first. `next` is the `before` of the next page; null when there is none."""
@@ -186,8 +203,12 @@ class Evidence(Json):
 
 
 class RequestFilter(Json):
-    """Which requests: in this state, ended or not, for this unit, older than `before`."""
+    """Which requests: in this state, ended or not, for this unit, older than `before`.
 
+    With `idempotency_key`, the one that this account filed under it, if it is one of those.
+    """
+
+    idempotency_key: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
     state: RequestState | None = None
     ended: bool | None = None
     unit: Hex32 | None = None

@@ -12,7 +12,7 @@ from protocol.request import Rejection, Request, TargetProgress
 from protocol.schema import from_bytes
 from protocol.sealing.contribution import open_contribution
 from protocol.signing.algorithms import verify
-from protocol.standing import counted
+from protocol.standing import could_still_sign, counted
 from protocol.violations import Violation
 
 
@@ -92,13 +92,7 @@ def complete(request: Request, progress: TargetProgress, charter: Charter) -> bo
 def could_sign(progress: TargetProgress, charter: Charter) -> dict[SKI, PersonName]:
     """The installed keys that haven't signed and would count, with their owners."""
     signed = [approval.ski for approval in progress.approvals]
-    have_now = counted(charter, signed)
-    owners = {one.ski: charter.owner_of(one.ski) for one in progress.state.administrators}
-    return {
-        ski: owner.name
-        for ski, owner in owners.items()
-        if owner is not None and ski not in signed and counted(charter, [*signed, ski]) > have_now
-    }
+    return dict(could_still_sign(progress.state, signed, charter))
 
 
 def still_possible(

@@ -1,56 +1,11 @@
-"""Signed copies that are out: what cancelling doesn't recall, and what a void makes harmless.
-
-Whoever saw a signed command can bring it to its unit until it expires, or until the unit runs
-anything else. So a request that has ended may still run where its signatures are good.
-"""
+"""A void is for signed copies that can still run, and lives as long as they do."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from protocol.identifiers import SKI, Digest, Duration, Instant, UnitId
+from protocol.identifiers import Digest, Instant, UnitId
+from protocol.live import live_copies
 from protocol.refusals import Refusal, Rule, refuse
-from protocol.request import LAST_MINUTE, LONGEST_VALIDITY, Filing, Outcome, Request
-
-_DEAD = (Outcome.EXECUTED, Outcome.REFUSED, Outcome.EXPIRED)
-SHORTEST_VALIDITY = Duration(2 * LAST_MINUTE)
-
-
-@dataclass(frozen=True)
-class LiveCopy:
-    """A command that was signed for a unit and may still run there.
-
-    `signed_by` are the keys that have signed, `needed` how many must, `until` when it expires.
-    """
-
-    unit: UnitId
-    signed_by: tuple[SKI, ...]
-    needed: int
-    until: Instant
-
-
-def live_copies(
-    request: Request, states: Mapping[UnitId, Digest], at: Instant
-) -> tuple[LiveCopy, ...]:
-    """The signed copies of a request that may still run.
-
-    `states` are the digests of the units' last known states; of a unit that isn't there, it is
-    taken that its state is still the one that was signed for.
-    """
-    opening = request.opening
-    if opening is None or at >= opening.not_after - LAST_MINUTE:
-        return ()
-    return tuple(
-        LiveCopy(
-            unit=one.unit,
-            signed_by=tuple(approval.ski for approval in one.approvals),
-            needed=one.needed,
-            until=opening.not_after,
-        )
-        for one in request.progress
-        if one.approvals
-        and one.outcome not in _DEAD
-        and states.get(one.unit, one.target.state) == one.target.state
-    )
+from protocol.request import Filing, Request
 
 
 def nothing_live(
@@ -67,12 +22,6 @@ def nothing_live(
         expected="units on which signed copies can still run",
         found=f"request {voided.id}: {len(live)} of {len(filing.targets)} units",
     )
-
-
-def void_validity(copies: tuple[LiveCopy, ...], at: Instant) -> Duration:
-    """How long a void of these copies is of use: until the last of them expires."""
-    longest = max(copy.until - at for copy in copies)
-    return Duration(min(max(longest, SHORTEST_VALIDITY), LONGEST_VALIDITY))
 
 
 def expires(request: Request, opened: Instant) -> Instant:

@@ -204,7 +204,7 @@ async def approve(
         await waiting.tell(client, console, number, people, gave)
         return
     results = await waiting.wait(client, console, number, timeout=timeout, more=gave)
-    conclude(console, results, people, at=True, more=gave)
+    conclude(client, console, results, people, at=True, more=gave)
 
 
 @agent.command()
@@ -217,6 +217,58 @@ async def reject(console: Console, number: int, reason: str, client: AgentClient
     from signer_agent.cli import rejecting
 
     await rejecting.reject(client, console, number, Reason(reason))
+
+
+@agent.command()
+@_id
+@click.option("--reason", default="", metavar="TEXT", help="everybody sees it")
+@agent_option
+@pass_console
+async def cancel(console: Console, number: int, reason: str, client: AgentClient) -> None:
+    """Stops asking for request ID, which you filed. It says what was signed and can still run.
+
+    What somebody else filed you don't cancel: say No to it, with `quorate agent reject`.
+    """
+    from signer_agent.cli import steering
+
+    await steering.cancel(client, console, number, reason)
+
+
+@agent.command()
+@_id
+@agent_option
+@pass_console
+async def void(console: Console, number: int, client: AgentClient) -> None:
+    """Asks for what makes the signed copies of request ID harmless; one signature is enough."""
+    from signer_agent.cli import steering
+
+    await steering.void(client, console, number)
+
+
+@agent.command()
+@_id
+@agent_option
+@pass_console
+async def refile(console: Console, number: int, client: AgentClient) -> None:
+    """Asks again for the command of request ID, on the units that haven't run it."""
+    from signer_agent.cli import steering
+
+    await steering.refile(client, console, number)
+
+
+@agent.command()
+@_id
+@click.option("--yes", is_flag=True, help="for scripts: doesn't ask")
+@click.option("--timeout", "seconds", type=click.FloatRange(min=0), default=30.0, metavar="S")
+@agent_option
+@pass_console
+async def proceed(
+    console: Console, number: int, yes: bool, seconds: float, client: AgentClient
+) -> None:
+    """Runs request ID, which you filed, without the units that hold it."""
+    from signer_agent.cli import steering
+
+    await steering.proceed(client, console, number, yes=yes, seconds=seconds)
 
 
 @agent.command()
@@ -237,7 +289,7 @@ async def watch(
         await waiting.watch_all(client, console, people, timeout=timeout)
         return
     results = await waiting.wait(client, console, number, timeout=timeout)
-    conclude(console, results, people, at=True)
+    conclude(client, console, results, people, at=True)
 
 
 @agent.command()

@@ -14,12 +14,13 @@ from protocol.commands.bodies import (
 from protocol.displayable import shown
 from protocol.identifiers import grouped
 from protocol.request import RequestState, TargetProgress
-from quorate import clock, times
+from quorate import clock, not_recalled, times
 from quorate.console import Console
 from quorate.exits import Exit, Json, Trouble
 from signer_agent.cli.people import People
 from signer_agent.cli.progress import as_json, receipt_of
 from signer_agent.cli.screens import counted
+from signer_agent.client.party import Party
 from signer_agent.desk.receipts import UnitResult
 from signer_agent.local.messages import Results
 
@@ -27,7 +28,6 @@ _ENDED = {
     RequestState.CANCELLED: Exit.ENDED,
     RequestState.EXPIRED: Exit.ENDED,
     RequestState.SUPERSEDED: Exit.ENDED,
-    RequestState.NEEDLESS: Exit.ENDED,
     RequestState.REJECTED: Exit.REFUSED,
     RequestState.FAILED: Exit.FAILED,
     RequestState.PARTLY_EXECUTED: Exit.FAILED,
@@ -35,6 +35,7 @@ _ENDED = {
 
 
 def conclude(
+    client: Party,
     console: Console,
     results: Results,
     people: People,
@@ -66,13 +67,28 @@ def conclude(
             next="call the people who run the coordinator",
             data=data,
         )
+    if request.state is RequestState.NEEDLESS:
+        console.say("✓ needless: the units have moved on, and the copies can't run there")
+        console.object(data)
+        return
+    if results.live is not None:
+        for line in not_recalled.lines_of(results.live, clock.now()):
+            console.progress(line)
     raise Trouble(
         _ENDED[request.state],
         f"request {request.id} has ended, {request.state}: {shown(request.why)}. {ran(results)}",
-        next=f"quorate requests refile {request.id}      if it is still wanted",
+        next=next_of(client, results),
         also=dict(answers(results)),
-        data=data,
+        data={**data, "live": not_recalled.as_json(results.live)},
     )
+
+
+def next_of(client: Party, results: Results) -> str:
+    """What one may do about a request that has ended without having run everywhere."""
+    number = results.request.id
+    if results.live is not None:
+        return f"{client.command('void', number)}      so that they can't"
+    return f"{client.command('refile', number)}      if it is still wanted"
 
 
 def ran(results: Results) -> str:

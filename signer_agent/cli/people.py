@@ -14,20 +14,19 @@ from protocol.schema import from_bytes
 from protocol.sealing.contribution import SealedPart
 from protocol.standing import counted
 from protocol.violations import Violation
-from signer_agent.client.agent_client import AgentClient
-from signer_agent.local.messages import Charters, GetCharters
+from signer_agent.client.party import Party
 
 
 class People:
     """The people of the newest version that the agent knows."""
 
-    def __init__(self, charters: Charters) -> None:
-        self._versions = tuple(one.charter for one in reversed(charters.versions))
+    def __init__(self, versions: Sequence[Charter]) -> None:
+        self._versions = tuple(reversed(versions))
 
     @classmethod
-    async def known(cls, client: AgentClient) -> "People":
-        """Asks the agent."""
-        return cls(await client.ask(GetCharters(), Charters))
+    async def known(cls, client: Party) -> "People":
+        """Asks the agent, or the coordinator."""
+        return cls((await client.charters()).versions)
 
     @property
     def charter(self) -> Charter | None:

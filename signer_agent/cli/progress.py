@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from protocol.commands.bodies import tke_name_of
+from protocol.commands.bodies import Void, tke_name_of
 from protocol.receipts import Receipt
 from protocol.request import Outcome, Request, RequestState, TargetProgress
 from protocol.schema import from_bytes
@@ -11,8 +11,7 @@ from quorate import times
 from quorate.exits import Exit, Json, Trouble
 from signer_agent.cli.people import People
 from signer_agent.cli.screens import counted, names
-from signer_agent.client.agent_client import AgentClient
-from signer_agent.local.messages import GetRequests, Requests
+from signer_agent.client.party import Party
 
 
 def have(request: Request, people: People) -> str:
@@ -29,7 +28,7 @@ def have(request: Request, people: People) -> str:
 
 def going_on(request: Request, people: People) -> str:
     """One line on how far a request is that hasn't ended."""
-    held = held_by(request)
+    held = holding(request)
     count = len(request.progress)
     match request.state:
         case RequestState.COLLECTING:
@@ -37,10 +36,11 @@ def going_on(request: Request, people: People) -> str:
             waiting = f"    waiting for {waits}" if waits else ""
             return have(request, people) + waiting
         case RequestState.READY if held:
-            return (
-                f"ready on {count - len(held)} of {counted(count, 'unit')}, held: "
-                f"{len(held)} out of reach"
-            )
+            away = sum(one.open for one in held)
+            moved = len(held) - away
+            why = [f"{away} out of reach"] * bool(away) + [f"{moved} moved on"] * bool(moved)
+            ready = f"ready on {count - len(held)} of {counted(count, 'unit')}"
+            return f"{ready}, held: {', '.join(why)}"
         case RequestState.PARTLY_EXECUTED:
             ran = sum(one.outcome is Outcome.EXECUTED for one in request.progress)
             return f"partly executed: {ran} of {counted(count, 'unit')}; the rest is tried"
@@ -58,26 +58,25 @@ def waits_for(request: Request, people: People) -> str:
     return names(signers, last="or") or names(givers)
 
 
-def waiting(request: Request, people: People, more: Mapping[str, Json]) -> Trouble:
+def waiting(client: Party, request: Request, people: People, more: Mapping[str, Json]) -> Trouble:
     """Filed and safe, and people or units must act."""
     return Trouble(
         Exit.WAITING,
         f"request {request.id}: {going_on(request, people)}. It goes on by itself.",
-        next=f"quorate agent watch {request.id}",
+        next=client.command("watch", request.id),
         data={**as_json(request, people), **more},
     )
 
 
-async def behind(client: AgentClient, request: Request) -> str:
+async def behind(client: Party, request: Request) -> str:
     """Which requests are before it in the line of its targets: ` behind request 12`, or ``."""
     if request.state is not RequestState.WAITING_IN_LINE:
         return ""
-    known = await client.ask(GetRequests(), Requests)
     targets = set(request.filing.targets)
     numbers = [
         str(one.id)
-        for one in known.requests
-        if one.id < request.id and not one.ended and targets & set(one.filing.targets)
+        for one in await client.open_requests()
+        if one.id < request.id and targets & set(one.filing.targets)
     ]
     return f" behind request {names(numbers)}" if numbers else ""
 
@@ -86,6 +85,22 @@ def complete(request: Request, people: People) -> bool:
     """Whether all signatures and parts are there."""
     have, needed = people.have(request)
     return 0 < needed <= have and not people.missing_givers(request)
+
+
+def holding(request: Request) -> list[TargetProgress]:
+    """For whose sake a ready request doesn't run: out of reach, or moved on since it was signed."""
+    if request.state is not RequestState.READY or request.proceed:
+        return []
+    moved = [one for one in request.progress if one.outcome is Outcome.SUPERSEDED]
+    return [*held_by(request), *moved]
+
+
+def may_proceed(client: Party, request: Request) -> str | None:
+    """What its filer, or an operator, may do about a request that is held."""
+    if not holding(request) or isinstance(request.filing.body, Void):
+        return None
+    who = "you don't" if client.person is None else "you filed it and don't"
+    return f"Next, if {who} want to wait: {client.command('proceed', request.id)}"
 
 
 def held_by(request: Request) -> list[TargetProgress]:

@@ -55,7 +55,8 @@ def _lines(screen: Screen, now: Instant, own: Collection[VP], new: Sequence[str]
     yield from _row("Asked by", _asked(screen, now))
     for place, one in enumerate(screen.signed_by):
         label = "" if place else "Signed by"
-        yield from _row(label, f"{one.person} {short(one.ski)}, verified")
+        when = "" if one.at is None else f", {times.moment(one.at, now=now)}"
+        yield from _row(label, f"{one.person} {short(one.ski)}{when}, verified")
     for text in screen.uncounted:
         yield from _row("Not counted", text)
     for no in screen.rejections:

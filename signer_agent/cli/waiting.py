@@ -19,11 +19,12 @@ from signer_agent.cli.progress import (
     going_on,
     have,
     held_by,
+    may_proceed,
     waiting,
 )
-from signer_agent.client.agent_client import AgentClient
+from signer_agent.client.party import Party
 from signer_agent.desk.screen import Screen
-from signer_agent.local.messages import GetResults, Given, Results
+from signer_agent.local.messages import Given, Results
 
 _SOON = 15.0
 """Seconds for what runs at once."""
@@ -31,7 +32,7 @@ _STOPS = "Ctrl-C stops watching only"
 
 
 async def wait(
-    client: AgentClient,
+    client: Party,
     console: Console,
     number: int,
     *,
@@ -59,13 +60,13 @@ async def wait(
             raise Trouble(
                 Exit.WAITING,
                 f"request {number} isn't known here yet",
-                next=f"quorate agent watch {number}",
+                next=client.command("watch", number),
             ) from None
-        raise waiting(request, people, more or {}) from None
-    return await client.ask(GetResults(number=number), Results)
+        raise waiting(client, request, people, more or {}) from None
+    return await client.results(number)
 
 
-async def until_counted(client: AgentClient, screen: Screen, given: Given, people: People) -> None:
+async def until_counted(client: Party, screen: Screen, given: Given, people: People) -> None:
     """Waits for the news that what was given just now is counted; not longer than a moment."""
 
     async def counts(request: Request) -> bool:
@@ -78,7 +79,7 @@ async def until_counted(client: AgentClient, screen: Screen, given: Given, peopl
     await _until(client, screen.request, counts)
 
 
-async def settled(client: AgentClient, number: int, people: People) -> Request | None:
+async def settled(client: Party, number: int, people: People) -> Request | None:
     """A request that goes no further by itself: ended, in line, waiting for people or units."""
 
     async def rests(request: Request) -> bool:
@@ -90,23 +91,26 @@ async def settled(client: AgentClient, number: int, people: People) -> Request |
 
 
 async def tell(
-    client: AgentClient, console: Console, number: int, people: People, more: Mapping[str, Json]
+    client: Party, console: Console, number: int, people: People, more: Mapping[str, Json]
 ) -> None:
     """Says where a request is: what came of it, or what it waits for. Nothing of it is trouble."""
-    results = await client.ask(GetResults(number=number), Results)
+    results = await client.results(number)
     request = results.request
     if request.state is RequestState.EXECUTED:
-        conclude(console, results, people, at=True, more=more)
+        conclude(client, console, results, people, at=True, more=more)
         return
     if request.ended:
         console.say(f"! request {request.id} has ended, {request.state}: {shown(request.why)}")
     else:
         console.say(f"… {going_on(request, people)}{await behind(client, request)}")
+        proceed = may_proceed(client, request)
+        if proceed is not None:
+            console.say(proceed)
     console.object({**as_json(request, people), **more})
 
 
 async def _until(
-    client: AgentClient, number: int, holds: Callable[[Request], Awaitable[bool]]
+    client: Party, number: int, holds: Callable[[Request], Awaitable[bool]]
 ) -> Request | None:
     request: Request | None = None
     with contextlib.suppress(TimeoutError):
@@ -119,7 +123,7 @@ async def _until(
 
 
 async def watch_all(
-    client: AgentClient, console: Console, people: People, *, timeout: float | None
+    client: Party, console: Console, people: People, *, timeout: float | None
 ) -> None:
     """Tells every change of every request, until Ctrl-C or `timeout` seconds."""
     told: dict[int, str] = {}
@@ -147,7 +151,7 @@ class _Shown:
         self._last = ""
         self._complete = False
 
-    async def follow(self, client: AgentClient, request: Request) -> None:
+    async def follow(self, client: Party, request: Request) -> None:
         """Shows how the request moves; its end is said by `conclude`."""
         people = self._people
         if self._last and complete(request, people) and not self._complete:
@@ -162,8 +166,13 @@ class _Shown:
             left = Duration(max(0, request.opening.not_after - clock.now()))
             line += f"    {times.left(left, fine=True)}    {_STOPS}"
         if line != self._last and not self._brief(request):
-            self._console.redraw(line)
             self._last = line
+            proceed = may_proceed(client, request)
+            if proceed is None:
+                self._console.redraw(line)
+            else:
+                self._console.progress(line)
+                self._console.progress(proceed)
 
     def _brief(self, request: Request) -> bool:
         """Whether a line would be gone at once: it is complete and nothing holds it."""

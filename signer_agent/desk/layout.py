@@ -7,9 +7,9 @@ from protocol.charter import Charter, Person
 from protocol.commands import wording
 from protocol.commands.bodies import LoadNewRegister, NamedPart
 from protocol.displayable import PersonName
-from protocol.identifiers import VP, Digest, Instant, short
+from protocol.identifiers import SKI, VP, Digest, Instant, short
 from protocol.request import Request, RequestState
-from protocol.standing import counted, strangers
+from protocol.standing import could_still_sign, counted, strangers
 from protocol.unit_state import Administrator
 from signer_agent.desk import load, units
 from signer_agent.desk.consequences import cautions_of, if_given, if_not
@@ -29,7 +29,7 @@ from signer_agent.desk.screen import (
     UnitLine,
 )
 from signer_agent.desk.seat import HeldKey, Seat
-from signer_agent.desk.signers import could_still_sign, rejections_of
+from signer_agent.desk.signers import rejections_of
 from signer_agent.trust.evidence import Evidence
 
 TAKES_ANSWERS = (RequestState.COLLECTING, RequestState.READY)
@@ -67,7 +67,7 @@ def lay_out(
         part_wanted=owed,
         have=have,
         needed=needed,
-        signed_by=_signed_by(charter, targets),
+        signed_by=_signed_by(seat, opening.digest, charter, targets),
         uncounted=tuple(
             dict.fromkeys(joined.from_iterable(one.signatures.uncounted for one in targets))
         ),
@@ -113,11 +113,18 @@ def _count(charter: Charter, targets: tuple[ReviewedTarget, ...]) -> tuple[int, 
     return max(counts, key=lambda one: one[1] - one[0], default=(0, 0))
 
 
-def _signed_by(charter: Charter, targets: tuple[ReviewedTarget, ...]) -> tuple[SignerLine, ...]:
+def _signed_by(
+    seat: Seat, request: Digest, charter: Charter, targets: tuple[ReviewedTarget, ...]
+) -> tuple[SignerLine, ...]:
     everywhere = [one.signatures.skis for one in targets]
     common = frozenset.intersection(*everywhere) if everywhere else frozenset()
+
+    def given_here(ski: SKI) -> Instant | None:
+        earlier = seat.memory.earlier(request, ski)
+        return None if earlier is None else earlier.at
+
     lines = [
-        SignerLine(person=owner.name, ski=ski)
+        SignerLine(person=owner.name, ski=ski, at=given_here(ski))
         for ski in common
         if (owner := charter.owner_of(ski)) is not None
     ]

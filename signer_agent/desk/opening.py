@@ -96,7 +96,7 @@ def request_ended(request: Request) -> Objection | None:
         return object_to(
             Exit.ENDED,
             f"request {request.id} is {request.state}{why}; {NOTHING_SIGNED}",
-            next=f"quorate requests refile {request.id}      if it is still wanted",
+            next=f"quorate agent refile {request.id}      if it is still wanted",
             rule=Rule.REQUEST_ENDED.value,
         )
     return refused(
@@ -219,7 +219,7 @@ def expired(request: Request, opening: Opening, now: Instant) -> Objection | Non
         f"request {request.id} has expired, or would within a minute; {NOTHING_SIGNED}",
         expected=f"a minute before {times.moment(opening.not_after, now=now)}",
         found=times.moment(now, now=now),
-        next=f"quorate requests refile {request.id}      if it is still wanted",
+        next=f"quorate agent refile {request.id}      if it is still wanted",
         rule=Rule.EXPIRED.value,
     )
 

@@ -61,11 +61,12 @@ class UnitResult(Struct):
 
 
 def results(
-    request: Request, charter: Charter, custodian: IdentityKey, own_parts: frozenset[VP]
+    request: Request, charter: Charter, custodian: IdentityKey | None, own_parts: frozenset[VP]
 ) -> tuple[UnitResult, ...]:
     """What verified receipts and refusals prove, target by target.
 
-    `charter` is the version that the request was opened under, `own_parts` the person's key parts.
+    `charter` is the version that the request was opened under, `own_parts` the person's key parts;
+    an operator is no `custodian` and has none.
     """
     found = []
     for progress in request.progress:
@@ -79,7 +80,7 @@ def _result(
     request: Request,
     progress: TargetProgress,
     unit: CharterUnit,
-    custodian: IdentityKey,
+    custodian: IdentityKey | None,
     own_parts: frozenset[VP],
 ) -> UnitResult:
     command = request.command(progress.target)
@@ -118,11 +119,11 @@ def _result(
 def _executed(
     nothing: UnitResult,
     verified: VerifiedReceipt,
-    custodian: IdentityKey,
+    custodian: IdentityKey | None,
     own_parts: frozenset[VP],
 ) -> UnitResult:
     receipt = verified.receipt
-    named = own_parts_named(receipt, custodian)
+    named = frozenset() if custodian is None else own_parts_named(receipt, custodian)
     return nothing.but(
         executed=True,
         at=receipt.at,

@@ -8,9 +8,10 @@ from protocol.history import History
 from protocol.identifiers import SKI, VP, Instant
 from protocol.request import Target
 from protocol.sealing.importer import ImporterKey
+from protocol.standing import could_still_sign
 from protocol.unit_state import UnitState
 from signer_agent.desk.seat import Seat
-from signer_agent.desk.signers import Signatures, could_still_sign
+from signer_agent.desk.signers import Signatures
 
 
 @dataclass(frozen=True)

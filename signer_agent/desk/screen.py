@@ -88,10 +88,15 @@ class PartLine(Struct):
 
 
 class SignerLine(Struct):
-    """Somebody whose signature was verified on every open target."""
+    """Somebody whose signature was verified on every open target.
+
+    `at` is when this agent gave it; None for others': a signature holds no time, and what a
+    coordinator says of one nobody can verify.
+    """
 
     person: PersonName
     ski: SKI
+    at: Instant | None
 
 
 class RejectionLine(Struct):

@@ -1,15 +1,13 @@
 """Whose signatures are there, verified over the real command bytes, and whose are missing."""
 
-from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from protocol.charter import Charter
 from protocol.commands.command import Command
-from protocol.displayable import PersonName, shown
+from protocol.displayable import shown
 from protocol.identifiers import SKI, short
 from protocol.request import Request, TargetProgress, open_rejection
 from protocol.signing.algorithms import verify
-from protocol.standing import counted
 from protocol.unit_state import UnitState
 from protocol.violations import Violation
 from signer_agent.desk.screen import RejectionLine
@@ -39,17 +37,6 @@ def signatures_on(progress: TargetProgress, command: Command, state: UnitState) 
             continue
         good.add(approval.ski)
     return Signatures(skis=frozenset(good), uncounted=tuple(bad))
-
-
-def could_still_sign(
-    state: UnitState, signed: Collection[SKI], charter: Charter
-) -> Iterator[tuple[SKI, PersonName]]:
-    """Installed keys, with their owners, whose signature would count beside these."""
-    have = counted(charter, signed)
-    for one in state.administrators:
-        owner = None if one.ski in signed else charter.owner_of(one.ski)
-        if owner is not None and counted(charter, [*signed, one.ski]) > have:
-            yield one.ski, owner.name
 
 
 def rejections_of(request: Request, charter: Charter) -> tuple[RejectionLine, ...]:

@@ -20,6 +20,7 @@ from protocol.identifiers import (
     IdentityKey,
     Instant,
 )
+from protocol.live import NotRecalled
 from protocol.report.evidence import SealedEvidence
 from protocol.request import Announcement, Request
 from protocol.schema import Struct, Variant
@@ -129,6 +130,31 @@ class RejectRequest(Variant, tag="reject"):
     reason: Reason
 
 
+class CancelRequest(Variant, tag="cancel"):
+    """Stop asking for a request that this person filed."""
+
+    number: int
+    reason: Reason
+
+
+class ProceedRequest(Variant, tag="proceed"):
+    """Run a request that this person filed without the units that hold it."""
+
+    number: int
+
+
+class VoidRequest(Variant, tag="void"):
+    """File what makes the signed copies of an ended request harmless."""
+
+    number: int
+
+
+class RefileRequest(Variant, tag="refile"):
+    """File the command of an ended request again."""
+
+    number: int
+
+
 class GetResults(Variant, tag="results"):
     """What verified receipts prove of a request."""
 
@@ -164,6 +190,10 @@ Question = (
     | ShowRequest
     | ApproveRequest
     | RejectRequest
+    | CancelRequest
+    | ProceedRequest
+    | VoidRequest
+    | RefileRequest
     | GetResults
     | WatchRequest
     | GetUnits
@@ -184,6 +214,13 @@ class Ok(Variant, tag="ok"):
     """Done. `request` is the id of the request that was filed, changed or found, if any."""
 
     request: int | None
+
+
+class Refiled(Variant, tag="refiled"):
+    """The request that was filed for another one; `before` when it was there already."""
+
+    request: int
+    before: bool
 
 
 class PolicyLine(Struct):
@@ -263,14 +300,15 @@ class Given(Variant, tag="given"):
 
 
 class Results(Variant, tag="results"):
-    """A request with what receipts prove of it."""
+    """A request with what receipts prove of it, and what can still run of one that has ended."""
 
     request: Request
     units: tuple[UnitResult, ...]
+    live: NotRecalled | None
 
 
 class UnitNow(Struct):
-    """A unit's verified state; `fresh` when it was signed just now. `problem` is what is wrong.
+    """A unit's verified state; `in_reach` when it was signed just now. `problem` is what is wrong.
 
     `last_receipt` names the newest entry of its verified history.
     """
@@ -279,7 +317,7 @@ class UnitNow(Struct):
     state: UnitState | None
     version: int
     last_receipt: Digest | None
-    fresh: bool
+    in_reach: bool
     problem: str | None
 
 
@@ -297,4 +335,16 @@ class Gathered(Variant, tag="gathered"):
     charters: tuple[Charter, ...]
 
 
-Answer = Failed | Ok | Status | Charters | Requests | Shown | Given | Results | Units | Gathered
+Answer = (
+    Failed
+    | Ok
+    | Status
+    | Charters
+    | Requests
+    | Shown
+    | Given
+    | Refiled
+    | Results
+    | Units
+    | Gathered
+)

@@ -14,6 +14,7 @@ from protocol.session import messages as session
 from protocol.violations import Violation
 from quorate.exits import Exit, Trouble
 from quorate.unavailable import Unavailable
+from signer_agent.daemon import steering
 from signer_agent.daemon.agent import Agent
 from signer_agent.daemon.report import gather_report
 from signer_agent.desk.receipts import results
@@ -24,6 +25,7 @@ from signer_agent.local.messages import (
     AnnouncePart,
     Answer,
     ApproveRequest,
+    CancelRequest,
     CharterLine,
     Charters,
     Failed,
@@ -41,8 +43,11 @@ from signer_agent.local.messages import (
     OfferKey,
     Ok,
     PolicyLine,
+    ProceedRequest,
     ProposeCharter,
     Question,
+    Refiled,
+    RefileRequest,
     RejectRequest,
     Requests,
     Results,
@@ -52,6 +57,7 @@ from signer_agent.local.messages import (
     Status,
     UnitNow,
     Units,
+    VoidRequest,
     WatchRequest,
 )
 from signer_agent.objections import Objection, object_to, of_trouble
@@ -166,8 +172,16 @@ class _Handler:
                 return Given(request=screen.request, signed_units=given[0], sealed_units=given[1])
             case RejectRequest(number=number, reason=reason):
                 return _done(await agent.reject(number, reason))
+            case CancelRequest(number=number, reason=reason):
+                return _done(await steering.cancel(agent, number, reason))
+            case ProceedRequest(number=number):
+                return _done(await steering.proceed(agent, number))
+            case VoidRequest(number=number):
+                return _refiled(await steering.void(agent, number))
+            case RefileRequest(number=number):
+                return _refiled(await steering.refile(agent, number))
             case GetResults(number=number):
-                return self._results(number)
+                return await self._results(number)
             case GetUnits():
                 return await self._units()
             case GatherReport():
@@ -211,7 +225,7 @@ class _Handler:
                     return now
                 await self._agent.changed.wait()
 
-    def _results(self, number: int) -> Answer:
+    async def _results(self, number: int) -> Answer:
         agent = self._agent
         news = agent.request(number)
         if isinstance(news, Objection):
@@ -221,10 +235,11 @@ class _Handler:
         if opening is not None and trusted is not None:
             charter = trusted.get(opening.charter)
         if charter is None:
-            return Results(request=news.request, units=())
+            return Results(request=news.request, units=(), live=None)
         own = frozenset(part.vp for part in agent.seat().parts)
         units = results(news.request, charter, agent.identity.key, own)
-        return Results(request=news.request, units=units)
+        live = await steering.live(agent, news.request, charter)
+        return Results(request=news.request, units=units, live=live)
 
     async def _units(self) -> Answer:
         agent = self._agent
@@ -240,7 +255,7 @@ class _Handler:
                     state=None if history is None else history.state,
                     version=0 if history is None else len(history.entries),
                     last_receipt=None if history is None else history.last_receipt,
-                    fresh=one.answer is not None,
+                    in_reach=one.answer is not None,
                     problem=one.broken,
                 )
             )
@@ -308,6 +323,12 @@ class _Handler:
             else PolicyLine(name=script.policy.name, left=script.left(), until=script.policy.until),
             alarm=None if witness is None else forked(witness, agent.settings.instance),
         )
+
+
+def _refiled(done: steering.Refiling | Objection) -> Answer:
+    if isinstance(done, Objection):
+        return Failed(objection=done)
+    return Refiled(request=done.request, before=done.before)
 
 
 def _done(objection: Objection | None) -> Answer:

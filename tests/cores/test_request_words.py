@@ -9,7 +9,7 @@ from coordinator.api.facts import Facts
 from coordinator.api.instance_views import charter_version
 from coordinator.api.request_views import request_view
 from coordinator.cli import request_words
-from coordinator.cli.request_words import Units, as_json, going_on, held, one_of, row, screen
+from coordinator.cli.request_words import Units, as_json, going_on, held, row, screen
 from coordinator.client.proof import Checked, check
 from coordinator.store.people import KnownCharter
 from coordinator.wire.instance import Charters
@@ -25,6 +25,7 @@ from protocol.signing.labels import Label
 from protocol.signing.statements import Signed, sign_statement
 from protocol.violations import Violation
 from quorate import times
+from quorate.not_recalled import one_of
 from tests.cast.charters import instance
 from tests.cast.commands import NOON, adds, load_of
 from tests.cast.keys import signature_key

@@ -17,9 +17,10 @@ from coordinator.workflow.course import (
     held_by,
     wanted,
 )
-from coordinator.workflow.live import expires, live_copies
+from coordinator.workflow.live import expires
 from protocol.commands.bodies import SetControlPoint, Void, Zeroize
 from protocol.identifiers import MINUTE, Duration, Instant
+from protocol.live import live_copies
 from protocol.refusals import Rule
 from protocol.request import Outcome, RequestState
 from tests.cast.charters import instance

@@ -186,7 +186,7 @@ def test_the_roots_help_shows_only_what_is_there(run: Run, monkeypatch: pytest.M
         "",
         "See it        demo        a whole practice ceremony on this machine",
         "              verify      check a ceremony report against a charter of your own",
-        "Custodians    agent       pending, show, approve, reject, watch, status; passwd, copy",
+        "Custodians    agent       pending, show, approve, reject, watch, status; cancel, ...",
         "Operators     requests    list, show, watch, cancel, void, refile, proceed",
         "Who runs it   unit, agent      init, then serve (agent: run)",
     ]

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from quorate import private_files
 class TwoHosts(Stack):
     """Two units at one host, and a failover unit at another, `far`."""
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory, people=(), units=UNITS[:2])
+    def __init__(self, directory: Path, *, people: Sequence[str] = (), units: object = ()) -> None:
+        super().__init__(directory, people=people, units=UNITS[:2])
         self.far = Server("far host", [], directory / "logs" / "far.log", {})
 
     async def start_coordinator_and_units(self) -> None:

@@ -57,6 +57,49 @@ def test_two_of_three_rejecting_ends_it(people):
     assert alice.refused("agent", "approve", str(number), password=True)["rule"] == "REQUEST_ENDED"
 
 
+def test_a_custodian_cancels_voids_and_refiles(people):
+    alice, bob, carol = people
+    number = alice.file(*AS_THEY_ARE, "--purpose", "on second thoughts")
+    bob.knows(number)
+    said = bob.refused("agent", "cancel", str(number))
+    assert (said["rule"], said["message"]) == (
+        "NOT_YOUR_REQUEST",
+        "somebody else filed that request; nothing was stored",
+    )
+    assert alice.refused("agent", "void", str(number))["rule"] == "VOID_ORIGIN"
+    assert alice.refused("agent", "refile", str(number))["rule"] == "SAME_REQUEST_OPEN"
+
+    cancelled = alice.run("agent", "cancel", str(number), "--reason", "not now").data
+    assert cancelled["state"] == "cancelled"
+    live = cancelled["live"]
+    assert (live["signed_by"], live["have"], live["needed"]) == (["alice"], 1, 2)
+    assert (live["could_add"], len(live["units"])) == (["bob", "carol"], 2)
+    ended = carol.wait(number)
+    assert (ended["exit"], ended["live"]["signed_by"]) == ("ended", ["alice"])
+    assert ended["next"].startswith(f"quorate agent void {number} ")
+
+    # a void is anybody's to ask for, and asked for once
+    filed = carol.run("agent", "void", str(number)).data
+    assert (filed["command"], filed["filed"], filed["needed"]) == ("void", "now", 1)
+    void = filed["request"]
+    alice.knows(void)
+    again = alice.run("agent", "void", str(number)).data
+    assert (again["request"], again["filed"]) == (void, "before")
+    assert bob.approve(void)["state"] == "executed"
+    carol.wait(void)
+    assert carol.refused("agent", "void", str(number))["rule"] == "VOID_ORIGIN"
+    ended = carol.wait(number)
+    assert (ended["live"], ended["next"].split("  ")[0]) == (None, f"quorate agent refile {number}")
+
+    anew = carol.run("agent", "refile", str(number)).data
+    assert (anew["command"], anew["state"]) == ("cryptounit-thrhld-set", "collecting")
+    alice.knows(anew["request"])
+    assert alice.show(anew["request"])["purpose"] == "on second thoughts"
+    assert alice.show(anew["request"])["filed_by"]["name"] == "carol"
+    carol.run("agent", "cancel", str(anew["request"]))
+    assert alice.wait(anew["request"])["live"] is None
+
+
 def test_an_agent_off_line_until_the_others_have_signed(people):
     alice, bob, carol = people
     carol.agent.stop()

@@ -1,4 +1,4 @@
-"""Three custodians at their terminals, from nothing to a key in use, and a day after."""
+"""Three custodians at their terminals, from nothing to a key in use, a day after; an operator."""
 
 import os
 import tempfile
@@ -15,7 +15,7 @@ SESSIONS = sorted((Path(__file__).parent / "sessions").glob("*.txt"))
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
-    """A stack with three agents, in a directory with a short name, and the clock in Berlin."""
+    """Three agents and an operator, in a directory with a short name, and the clock in Berlin."""
     with (
         tempfile.TemporaryDirectory(prefix="quorate-") as place,
         Rehearsal(Path(place) / "s", people=3, units=4) as stack,
@@ -23,6 +23,7 @@ def stage() -> Iterator[Stage]:
         usual = {"TZ": "CET-1", "NO_COLOR": "1"}
         environments = {one.name: usual | one.environment for one in stack.people}
         environments["host"] = usual
+        environments["amy"] = usual | stack.operator("amy").environment
         for one in stack.people:
             one.until(("agent", "status"), lambda data: data["agents"] == 3 or None)
         made = Stage(environments, stack.directory)

@@ -12,18 +12,19 @@ from quorate.commands import Command, pass_console
 from quorate.console import Console
 from quorate.exits import Exit, Json, Trouble
 from quorate.prompts import PasswordSource, answer
-from signer_agent.cli.place import agent_option
 from signer_agent.cli.tke.filing import Manner, file_all, filing_options
+from signer_agent.cli.tke.identity import party_option, say_whose_word
 from signer_agent.cli.tke.selection import targets
 from signer_agent.client.agent_client import AgentClient
+from signer_agent.client.party import Party
 from signer_agent.keys import signature_files
-from signer_agent.local.messages import Charters, GetCharters, UnitNow
+from signer_agent.local.messages import UnitNow
 
 
 @click.command(cls=Command)
-@agent_option
+@party_option
 @pass_console
-async def cryptounit_admins(console: Console, client: AgentClient) -> None:
+async def cryptounit_admins(console: Console, client: Party) -> None:
     """The administrators installed in the selected units."""
     rows = await targets(client)
     groups: dict[tuple[Administrator, ...], list[int]] = {}
@@ -41,7 +42,8 @@ async def cryptounit_admins(console: Console, client: AgentClient) -> None:
     unseen = [str(number) for number, one in rows if one.state is None]
     if unseen:
         console.say(f"! CRYPTO UNITS {' '.join(unseen)}: out of reach, and never seen from here")
-    console.object({"units": [_unit(one) for _, one in rows]})
+    say_whose_word(console, client)
+    console.object({"verified": client.verified, "units": [_unit(one) for _, one in rows]})
 
 
 def _by_name(one: Administrator) -> tuple[str, bytes]:
@@ -51,7 +53,7 @@ def _by_name(one: Administrator) -> tuple[str, bytes]:
 def _unit(one: UnitNow) -> Json:
     installed = () if one.state is None else one.state.administrators
     administrators: list[Json] = [{"name": it.name, "ski": it.ski.hex()} for it in installed]
-    return {"id": one.unit.unit.hex(), "administrators": administrators, "in_reach": one.fresh}
+    return {"id": one.unit.unit.hex(), "administrators": administrators, "in_reach": one.in_reach}
 
 
 @click.command(cls=Command)
@@ -59,25 +61,33 @@ def _unit(one: UnitNow) -> Json:
     "--key", "names", multiple=True, metavar="NAME", help="an administrator's name or SKI"
 )
 @filing_options
-@agent_option
+@party_option
 @pass_console
 async def cryptounit_admin_add(
     console: Console,
     names: Sequence[str],
     manner: Manner,
     password_source: PasswordSource,
-    client: AgentClient,
+    client: Party,
 ) -> None:
-    """Adds administrators to the selected units: keys of people of the charter in force."""
+    """Adds administrators to the selected units: keys of people of the charter in force.
+
+    In imprint mode nothing is signed, so no password is asked: that a key is its owner's is proven
+    by the charter's entry, which goes into the command. Afterwards the signature threshold signs.
+    """
     rows = await targets(client)
     keys = await _keys(client)
-    me = client.directory.read().person
-    here = {key.ski for key in signature_files.list_in(client.directory.keys).usable}
+    here = _keys_here(client)
     if not names:
         console.table(
             ("KEYNUM", "DESCRIPTION", "SUBJECT KEY IDENTIFIER", "OWNER"),
             [
-                (str(number), key.claim.administrator, key.ski.hex(), _owner(key, here, me))
+                (
+                    str(number),
+                    key.claim.administrator,
+                    key.ski.hex(),
+                    _owner(key, here, client.person),
+                )
                 for number, key in enumerate(keys, start=1)
             ],
         )
@@ -94,14 +104,14 @@ async def cryptounit_admin_add(
 @click.command(cls=Command)
 @click.option("--key", "name", metavar="NAME", help="the administrator's name or SKI")
 @filing_options
-@agent_option
+@party_option
 @pass_console
 async def cryptounit_admin_rm(
     console: Console,
     name: str | None,
     manner: Manner,
     password_source: PasswordSource,
-    client: AgentClient,
+    client: Party,
 ) -> None:
     """Removes an administrator from the selected units."""
     rows = await targets(client)
@@ -129,20 +139,26 @@ async def cryptounit_admin_rm(
     await file_all(client, console, [body], rows, manner, password_source)
 
 
-async def _keys(client: AgentClient) -> list[ProvenKey]:
-    known = await client.ask(GetCharters(), Charters)
-    in_force = [one.charter for one in known.versions if one.in_force]
-    if not in_force:
+async def _keys(client: Party) -> list[ProvenKey]:
+    charter = (await client.charters()).in_force
+    if charter is None:
         raise Trouble(
             Exit.REFUSED,
             "no version of the charter is in force yet; nothing was filed",
             next="have all accept it: quorate charter accept",
             rule="CHARTER_NOT_IN_FORCE",
         )
-    return [key for person in in_force[-1].people for key in person.keys]
+    return [key for person in charter.people for key in person.keys]
 
 
-def _owner(key: ProvenKey, here: set[SKI], me: str) -> str:
+def _keys_here(client: Party) -> set[SKI]:
+    """The signature keys whose files lie on this machine; an operator has none."""
+    if not isinstance(client, AgentClient):
+        return set()
+    return {key.ski for key in signature_files.list_in(client.directory.keys).usable}
+
+
+def _owner(key: ProvenKey, here: set[SKI], me: str | None) -> str:
     person = key.claim.person
     return f"{person}, here" if person == me and key.ski in here else person
 

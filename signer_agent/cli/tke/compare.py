@@ -11,19 +11,19 @@ from quorate import clock, times
 from quorate.commands import Command, pass_console
 from quorate.console import Console
 from quorate.exits import Exit, Json, Trouble
-from signer_agent.cli.place import agent_option
+from signer_agent.cli.tke.identity import party_option, say_whose_word
 from signer_agent.cli.tke.selection import targets
-from signer_agent.client.agent_client import AgentClient
-from signer_agent.local.messages import GetRequests, Requests, UnitNow
+from signer_agent.client.party import Party
+from signer_agent.local.messages import UnitNow
 
 Numbered = Sequence[tuple[int, UnitState]]
 _WIDE = 23
 
 
 @click.command(cls=Command)
-@agent_option
+@party_option
 @pass_console
-async def cryptounit_compare(console: Console, client: AgentClient) -> None:
+async def cryptounit_compare(console: Console, client: Party) -> None:
     """Compares the selected units: administrators, thresholds, registers, control points."""
     rows = await targets(client)
     states = [(number, one.state) for number, one in rows if one.state is not None]
@@ -33,19 +33,21 @@ async def cryptounit_compare(console: Console, client: AgentClient) -> None:
             differ.append(name.lower())
         for place, line in enumerate(lines):
             console.say(f"{'' if place else name:<{_WIDE}}{line}")
-    stale = [str(one.unit) for _, one in rows if not one.fresh and one.state is not None]
+    stale = [str(one.unit) for _, one in rows if not one.in_reach and one.state is not None]
     for text in stale:
         console.say(f"! {text} is out of reach; compared as it was seen last")
     never = [str(one.unit) for _, one in rows if one.state is None]
     out_of_reach: list[Json] = [*stale, *never]
-    lacking = _lacking(rows, (await client.ask(GetRequests(), Requests)).requests)
+    lacking = _lacking(rows, await client.open_requests())
+    say_whose_word(console, client)
     data: dict[str, Json] = {
+        "verified": client.verified,
         "differ": differ,
         "out_of_reach": out_of_reach,
         "lacks": {unit: request.id for unit, request in lacking.items()},
     }
     if differ or never or lacking:
-        raise _trouble(differ, never, lacking, data)
+        raise _trouble(client, differ, never, lacking, data)
     console.object(data)
 
 
@@ -140,7 +142,11 @@ def _lacking(
 
 
 def _trouble(
-    differ: list[Json], never: list[str], lacking: dict[str, Request], data: dict[str, Json]
+    client: Party,
+    differ: list[Json],
+    never: list[str],
+    lacking: dict[str, Request],
+    data: dict[str, Json],
 ) -> Trouble:
     if lacking:
         unit, request = next(iter(lacking.items()))
@@ -163,7 +169,7 @@ def _trouble(
         "units of the instance aren't the same",
         expected="all the same",
         found=", ".join(map(str, differ)),
-        next="what was done to some only? quorate agent pending --all. Then do it to the others:"
+        next=f"what was done to some only? {client.listing}. Then do it to the others:"
         " quorate tke cryptounit-rm, cryptounit-add choose them",
         data=data,
     )

@@ -27,14 +27,8 @@ from signer_agent.cli.tke.before_filing import (
     most_signatures_needed,
 )
 from signer_agent.client.agent_client import AgentClient
+from signer_agent.client.party import Party
 from signer_agent.desk.filing import Wish
-from signer_agent.local.messages import (
-    FileWish,
-    GetFiled,
-    GetRequests,
-    Ok,
-    Requests,
-)
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -87,7 +81,7 @@ def filing_options(command: F) -> F:
 
 
 async def file_all(
-    client: AgentClient,
+    client: Party,
     console: Console,
     bodies: Sequence[Body],
     targets: Rows,
@@ -100,9 +94,9 @@ async def file_all(
     if not any(before):
         check_all(bodies, targets)
     needed = most_signatures_needed(bodies[0], targets)
-    if needed and manner.sign:
+    if needed and manner.sign and isinstance(client, AgentClient):
         check_that_it_can_ask(client, source)
-    passwords = source.passwords(console)
+    passwords = _passwords(client, console, source)
     numbers = [
         await _file(client, body, targets, manner, place, keys[place])
         for place, body in enumerate(bodies)
@@ -120,13 +114,13 @@ async def file_all(
 
 
 async def resume(
-    client: AgentClient, console: Console, command: str, manner: Manner, source: PasswordSource
+    client: Party, console: Console, command: str, manner: Manner, source: PasswordSource
 ) -> bool:
     """Goes on with what was filed before under the same idempotency key; False if nothing was."""
     number = await _filed_before(client, manner.idempotency_key)
     if number is None:
         return False
-    request = await _request(client, number)
+    request = await client.request(number)
     if request is not None and tke_name_of(request.filing.body) != command:
         raise Trouble(
             Exit.REFUSED,
@@ -136,7 +130,7 @@ async def resume(
             next="give a key of its own to each command",
             rule=Rule.IDEMPOTENCY_KEY_USED.value,
         )
-    people, passwords = await People.known(client), source.passwords(console)
+    people, passwords = await People.known(client), _passwords(client, console, source)
     await _Run(client, console, people, manner, passwords, [number], "before").go(quiet=False)
     return True
 
@@ -145,11 +139,11 @@ async def resume(
 class _Run:
     """From filed to wherever this visit ends."""
 
-    client: AgentClient
+    client: Party
     console: Console
     people: People
     manner: Manner
-    passwords: Passwords
+    passwords: Passwords | None
     numbers: list[int]
     filed: str
 
@@ -174,7 +168,7 @@ class _Run:
                 self.client, self.console, number, timeout=seconds, more=more
             )
             if place == last or results.request.state is not RequestState.EXECUTED:
-                conclude(self.console, results, self.people, more=more)
+                conclude(self.client, self.console, results, self.people, more=more)
                 return
 
     async def _sign(self, number: int) -> None:
@@ -187,7 +181,7 @@ class _Run:
             self.console.say(f"✓ {verb} request {number}{in_line}")
             return
         try:
-            gave = await self._give(number) if self.manner.sign else ""
+            gave = await self._give(number)
         except Trouble as trouble:
             # It is filed all the same, and others may be asked for it.
             trouble.also = {"but": f"request {number} is filed, unsigned by you", **trouble.also}
@@ -198,16 +192,21 @@ class _Run:
 
     async def _give(self, number: int) -> str:
         """Asks for the passwords of what is wanted; gives the words that say what was given."""
-        wanted = await giving.wanted(self.client, number)
+        client = self.client
+        if not isinstance(client, AgentClient) or self.passwords is None:
+            return f" by {client.name}; an account can't sign"
+        if not self.manner.sign:
+            return ""
+        wanted = await giving.wanted(client, number)
         if wanted is None:
             return ""
-        giving.show_screen(self.client, self.console, wanted)
+        giving.show_screen(client, self.console, wanted)
         done = await giving.give_all(
-            self.client, self.console, wanted, self.passwords, self.people, _GIVING
+            client, self.console, wanted, self.passwords, self.people, _GIVING
         )
         if not done:
             return ", unsigned"
-        me = self.client.directory.read().person
+        me = client.person
         texts = []
         if any(given.signed_units for _, given in done):
             texts.append(f"signed by {me} ({wanted.have + 1} of {wanted.needed})")
@@ -235,14 +234,17 @@ def _key(manner: Manner, place: int) -> str | None:
     return key if key is None or place == 0 else f"{key} {place}"
 
 
-async def _filed_before(client: AgentClient, key: str | None) -> int | None:
-    if key is None:
-        return None
-    return (await client.ask(GetFiled(idempotency_key=key), Ok)).request
+def _passwords(client: Party, console: Console, source: PasswordSource) -> Passwords | None:
+    """Where passwords come from; None for an operator, who has no key files."""
+    return source.passwords(console) if isinstance(client, AgentClient) else None
+
+
+async def _filed_before(client: Party, key: str | None) -> int | None:
+    return None if key is None else await client.filed(key)
 
 
 async def _file(
-    client: AgentClient,
+    client: Party,
     body: Body,
     targets: Rows,
     manner: Manner,
@@ -261,18 +263,10 @@ async def _file(
         ahead=place > 0,
         idempotency_key=key,
     )
-    done = await client.ask(FileWish(wish=wish), Ok)
-    if done.request is None:
-        raise AssertionError("a filing has a request")
-    return done.request
+    return await client.file(wish)
 
 
-async def _request(client: AgentClient, number: int) -> Request | None:
-    known = await client.ask(GetRequests(), Requests)
-    return next((one for one in known.requests if one.id == number), None)
-
-
-async def _opened(client: AgentClient, number: int) -> Request | None:
+async def _opened(client: Party, number: int) -> Request | None:
     """The request once it is opened, has ended, or waits in line behind others."""
     request: Request | None = None
     try:

@@ -46,7 +46,8 @@ def _lines(context: click.Context, group: click.Group) -> list[str]:
     lines = [
         "Usage: quorate tke COMMAND ...",
         "Those that change units file a request, which runs once a quorum has signed it; --wait",
-        "shows it until then. The others only show, or work on files of this machine.",
+        "shows it until then. The others only show, or work on files of this machine. cryptounit*",
+        "go by your signer agent; without one, as the operator who logged in: quorate login.",
         "",
     ]
     for subject, names in _SUBJECTS:

@@ -13,25 +13,24 @@ from protocol.commands.bodies import (
 )
 from protocol.displayable import is_printable_string, shown
 from protocol.identifiers import VP, grouped
-from protocol.request import Announcement
 from protocol.unit_state import Register, RegisterState
 from quorate.commands import Command, pass_console
 from quorate.console import Console
 from quorate.exits import Exit, Json, Trouble
 from quorate.prompts import PasswordSource, answer, confirmed
-from signer_agent.cli.place import agent_option
 from signer_agent.cli.screens import counted
 from signer_agent.cli.tke.before_filing import Rows
 from signer_agent.cli.tke.filing import Manner, file_all, filing_options, resume
+from signer_agent.cli.tke.identity import party_option, say_whose_word
 from signer_agent.cli.tke.selection import targets
-from signer_agent.client.agent_client import AgentClient
-from signer_agent.local.messages import Charters, GetCharters, UnitNow
+from signer_agent.client.party import OfferedPart, Party
+from signer_agent.local.messages import UnitNow
 
 
 @click.command(cls=Command)
-@agent_option
+@party_option
 @pass_console
-async def cryptounit_mk(console: Console, client: AgentClient) -> None:
+async def cryptounit_mk(console: Console, client: Party) -> None:
     """The master key registers of the selected units."""
     rows = await targets(client)
     table = []
@@ -47,25 +46,25 @@ async def cryptounit_mk(console: Console, client: AgentClient) -> None:
             for (state, vp), numbers in groups.items()
         ]
     console.table(("CRYPTO UNIT NUM", "REGISTER", "STATE", "VERIFICATION PATTERN"), table)
-    console.object({"units": [_unit(one) for _, one in rows]})
+    say_whose_word(console, client)
+    console.object({"verified": client.verified, "units": [_unit(one) for _, one in rows]})
 
 
 @click.command(cls=Command)
 @click.option("--part", "names", multiple=True, metavar="VP", help="a part's VP, or how it begins")
 @filing_options
-@agent_option
+@party_option
 @pass_console
 async def cryptounit_mk_load(
     console: Console,
     names: Sequence[str],
     manner: Manner,
     password_source: PasswordSource,
-    client: AgentClient,
+    client: Party,
 ) -> None:
     """Loads the new register of the selected units from two or three announced key parts."""
     rows = await targets(client)
-    known = await client.ask(GetCharters(), Charters)
-    parts = sorted(known.parts, key=lambda part: part.at)
+    parts = await client.parts()
     if not names:
         console.table(
             ("KEYNUM", "DESCRIPTION", "VERIFICATION PATTERN", "CUSTODIAN"),
@@ -74,7 +73,7 @@ async def cryptounit_mk_load(
                     str(number),
                     _description(part),
                     part.vp.hex(),
-                    _custodian(part, known, client.directory.read().person),
+                    _custodian(part, client.person),
                 )
                 for number, part in enumerate(parts, start=1)
             ],
@@ -92,10 +91,10 @@ async def cryptounit_mk_load(
 
 @click.command(cls=Command)
 @filing_options
-@agent_option
+@party_option
 @pass_console
 async def cryptounit_mk_commit(
-    console: Console, manner: Manner, password_source: PasswordSource, client: AgentClient
+    console: Console, manner: Manner, password_source: PasswordSource, client: Party
 ) -> None:
     """Commits the key in the new register of the selected units."""
     if await resume(client, console, "cryptounit-mk-commit", manner, password_source):
@@ -106,16 +105,16 @@ async def cryptounit_mk_commit(
 
 
 @click.command(cls=Command)
-@click.option("--yes", is_flag=True, help="for scripts; holds only while key storage is empty")
+@click.option("--yes", is_flag=True, help="for scripts: doesn't ask")
 @filing_options
-@agent_option
+@party_option
 @pass_console
 async def cryptounit_mk_setimm(
     console: Console,
     yes: bool,
     manner: Manner,
     password_source: PasswordSource,
-    client: AgentClient,
+    client: Party,
 ) -> None:
     """Makes the committed key current at once; re-enciphers nothing."""
     if await resume(client, console, "cryptounit-mk-setimm", manner, password_source):
@@ -125,7 +124,8 @@ async def cryptounit_mk_setimm(
     console.say("! This makes the new master key current at once and re-enciphers nothing.")
     console.say("  Right  for a first initialisation, or to load the same master key again.")
     console.say("  Wrong  when keys exist under another master key: none could be opened.")
-    console.say(f"  Here   {_current(rows)}; key storage holds 0 keys.")
+    console.say(f"  Here   {_current(rows)}.")
+    console.say("  Not looked for: keys. This version has no key storage that could hold any.")
     question = "Accept the new master key?"
     if not yes and not confirmed(console, question, instead="--yes"):
         raise Trouble(Exit.REFUSED, "you said no; nothing was filed")
@@ -134,10 +134,10 @@ async def cryptounit_mk_setimm(
 
 @click.command(cls=Command)
 @filing_options
-@agent_option
+@party_option
 @pass_console
 async def cryptounit_mk_clrnew(
-    console: Console, manner: Manner, password_source: PasswordSource, client: AgentClient
+    console: Console, manner: Manner, password_source: PasswordSource, client: Party
 ) -> None:
     """Clears the new register of the selected units."""
     if await resume(client, console, "cryptounit-mk-clrnew", manner, password_source):
@@ -188,33 +188,31 @@ def _one_vp(rows: Rows, name: str) -> VP:
     )
 
 
-def _description(part: Announcement) -> str:
+def _description(part: OfferedPart) -> str:
     """Its custodian's words: as they are where every letter is harmless, else quoted."""
     return part.description if is_printable_string(part.description) else shown(part.description)
 
 
-def _custodian(part: Announcement, known: Charters, me: str) -> str:
-    for line in reversed(known.versions):
-        person = line.charter.custodian(part.custodian)
-        if person is not None:
-            return f"{person.name}, here" if person.name == me else person.name
-    return "nobody in the charter"
+def _custodian(part: OfferedPart, me: str | None) -> str:
+    if part.person is None:
+        return "nobody in the charter"
+    return f"{part.person}, here" if part.person == me else part.person
 
 
-def _numbered(parts: Sequence[Announcement], word: str) -> Announcement:
+def _numbered(parts: Sequence[OfferedPart], word: str) -> OfferedPart:
     if word.isdecimal() and 1 <= int(word) <= len(parts):
         return parts[int(word) - 1]
     raise _no_part(parts, word)
 
 
-def _named(parts: Sequence[Announcement], name: str) -> Announcement:
+def _named(parts: Sequence[OfferedPart], name: str) -> OfferedPart:
     found = [part for part in parts if part.vp.hex().startswith(name.lower())]
     if len(found) == 1:
         return found[0]
     raise _no_part(parts, name)
 
 
-def _no_part(parts: Sequence[Announcement], found: str) -> Trouble:
+def _no_part(parts: Sequence[OfferedPart], found: str) -> Trouble:
     return Trouble(
         Exit.REFUSED,
         "that isn't one announced key part; nothing was filed",
@@ -240,5 +238,5 @@ def _unit(one: UnitNow) -> Json:
         "location": one.unit.location,
         "new": shown(_register(one, "NEW")),
         "current": shown(_register(one, "CURRENT")),
-        "in_reach": one.fresh,
+        "in_reach": one.in_reach,
     }

@@ -7,18 +7,18 @@ from quorate.commands import Command, pass_console
 from quorate.console import Console
 from quorate.exits import Exit, Json, Trouble
 from quorate.prompts import PasswordSource, answer
-from signer_agent.cli.place import agent_option
 from signer_agent.cli.tke.filing import Manner, file_all, filing_options
+from signer_agent.cli.tke.identity import party_option, say_whose_word
 from signer_agent.cli.tke.selection import targets
-from signer_agent.client.agent_client import AgentClient
+from signer_agent.client.party import Party
 
 _threshold = click.IntRange(0, 255)
 
 
 @click.command(cls=Command)
-@agent_option
+@party_option
 @pass_console
-async def cryptounit_thrhlds(console: Console, client: AgentClient) -> None:
+async def cryptounit_thrhlds(console: Console, client: Party) -> None:
     """The signature thresholds of the selected units."""
     rows = await targets(client)
     lines, objects = [], []
@@ -36,14 +36,15 @@ async def cryptounit_thrhlds(console: Console, client: AgentClient) -> None:
     headers = ("CRYPTO UNIT NUM", "SIGNATURE THRESHOLD", "REVOCATION THRESHOLD")
     console.table(headers, lines)
     units: list[Json] = list(objects)
-    console.object({"units": units})
+    say_whose_word(console, client)
+    console.object({"verified": client.verified, "units": units})
 
 
 @click.command(cls=Command)
 @click.option("--signature", type=_threshold, help="1 to 8")
 @click.option("--revocation", type=_threshold, help="1 to 8")
 @filing_options
-@agent_option
+@party_option
 @pass_console
 async def cryptounit_thrhld_set(
     console: Console,
@@ -51,7 +52,7 @@ async def cryptounit_thrhld_set(
     revocation: int | None,
     manner: Manner,
     password_source: PasswordSource,
-    client: AgentClient,
+    client: Party,
 ) -> None:
     """Sets both thresholds of the selected units. In imprint mode this leaves it."""
     rows = await targets(client)

@@ -9,9 +9,9 @@ from quorate.commands import Command, pass_console
 from quorate.console import Console
 from quorate.exits import Exit, Json, Trouble
 from quorate.prompts import answer
-from signer_agent.cli.place import agent_option
-from signer_agent.cli.tke.selection import numbered, select, selected
-from signer_agent.client.agent_client import AgentClient
+from signer_agent.cli.tke.identity import party_option, say_whose_word
+from signer_agent.cli.tke.selection import numbered
+from signer_agent.client.party import Party
 from signer_agent.local.messages import UnitNow, Units
 
 _all = click.option("--all", "everything", is_flag=True, help="all units of the instance")
@@ -44,7 +44,7 @@ def _objects(rows: Sequence[tuple[int, UnitNow]], chosen: set[UnitId]) -> list[J
             "selected": one.unit.unit in chosen,
             "type": one.unit.type.value,
             "location": one.unit.location,
-            "in_reach": one.fresh,
+            "in_reach": one.in_reach,
             "problem": one.problem,
         }
         for number, one in rows
@@ -52,23 +52,25 @@ def _objects(rows: Sequence[tuple[int, UnitNow]], chosen: set[UnitId]) -> list[J
 
 
 @click.command(cls=Command)
-@agent_option
+@party_option
 @pass_console
-async def cryptounits(console: Console, client: AgentClient) -> None:
+async def cryptounits(console: Console, client: Party) -> None:
     """Lists the service instance's crypto units, and which are selected."""
     units, rows = await numbered(client)
-    chosen = selected(client)
+    chosen = client.selection
     _table(console, units, rows, chosen)
-    console.object({"instance": units.instance, "units": _objects(rows, chosen)})
+    say_whose_word(console, client)
+    units_now = _objects(rows, chosen)
+    console.object({"instance": units.instance, "verified": client.verified, "units": units_now})
 
 
 @click.command(cls=Command)
 @_numbers
 @_all
-@agent_option
+@party_option
 @pass_console
 async def cryptounit_add(
-    console: Console, numbers: Sequence[int], everything: bool, client: AgentClient
+    console: Console, numbers: Sequence[int], everything: bool, client: Party
 ) -> None:
     """Adds crypto units to the selection that later commands target."""
     await _change(console, client, numbers, everything, add=True)
@@ -77,20 +79,20 @@ async def cryptounit_add(
 @click.command(cls=Command)
 @_numbers
 @_all
-@agent_option
+@party_option
 @pass_console
 async def cryptounit_rm(
-    console: Console, numbers: Sequence[int], everything: bool, client: AgentClient
+    console: Console, numbers: Sequence[int], everything: bool, client: Party
 ) -> None:
     """Removes crypto units from the selection."""
     await _change(console, client, numbers, everything, add=False)
 
 
 async def _change(
-    console: Console, client: AgentClient, numbers: Sequence[int], everything: bool, *, add: bool
+    console: Console, client: Party, numbers: Sequence[int], everything: bool, *, add: bool
 ) -> None:
     units, rows = await numbered(client)
-    chosen = selected(client)
+    chosen = client.selection
     if not numbers and not everything:
         _table(console, units, rows, chosen)
         verb = "add" if add else "remove"
@@ -108,7 +110,7 @@ async def _change(
         )
     named = {one.unit.unit for number, one in rows if everything or number in numbers}
     chosen = chosen | named if add else chosen - named
-    select(client, chosen)
+    client.select(chosen)
     have = sum(one.unit.unit in chosen for _, one in rows)
     console.say(f"✓ selected: {have} of the {len(rows)} units of {units.instance}")
     left = [str(one.unit) for _, one in rows if one.unit.unit not in chosen]

@@ -7,33 +7,30 @@ from quorate.commands import Command, pass_console
 from quorate.console import Console
 from quorate.exits import Exit, Trouble
 from quorate.prompts import PasswordSource, answer
-from signer_agent.cli.place import agent_option
 from signer_agent.cli.screens import counted, place
 from signer_agent.cli.tke.filing import Manner, file_all, filing_options
+from signer_agent.cli.tke.identity import party_option
 from signer_agent.cli.tke.selection import targets
-from signer_agent.client.agent_client import AgentClient
+from signer_agent.client.party import Party
 from signer_agent.local.messages import UnitNow
 
 
 @click.command(cls=Command)
 @click.option("--yes-destroy", metavar="NAME", help="for scripts: the instance's name")
 @filing_options
-@agent_option
+@party_option
 @pass_console
 async def cryptounit_zeroize(
     console: Console,
     yes_destroy: str | None,
     manner: Manner,
     password_source: PasswordSource,
-    client: AgentClient,
+    client: Party,
 ) -> None:
     """Clears administrators, registers, thresholds of the selected units; back to imprint mode."""
     rows = await targets(client)
-    settings = client.directory.read()
     units = counted(len(rows), "unit")
-    console.say(
-        f"! This clears for ever all that {units} of {settings.instance} hold: master keys,"
-    )
+    console.say(f"! This clears for ever all that {units} of {client.instance} hold: master keys,")
     console.say("  administrators, thresholds. They are in imprint mode then.")
     for number, one in rows:
         console.say(f"  {number}  {place(one.unit)}  {_held(one)}")
@@ -43,11 +40,11 @@ async def cryptounit_zeroize(
             "Type the instance's name to file it:",
             instead="--yes-destroy NAME",
         )
-    if yes_destroy != settings.instance:
+    if yes_destroy != client.instance:
         raise Trouble(
             Exit.REFUSED,
             "that isn't the instance's name; nothing was filed",
-            expected=settings.instance,
+            expected=client.instance,
             found=yes_destroy,
             next="look again which units you mean: quorate tke cryptounits",
         )
