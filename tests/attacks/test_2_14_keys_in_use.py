@@ -156,7 +156,7 @@ async def test_what_the_coordinator_carries_holds_no_key(host: Served):
             load_of(GIVEN), CommitNewRegister(vp=VP), SetImmediate(vp=VP),
             ClearCurrentRegister(vp=VP),
         ]  # fmt: skip
-        assert VP in coordinator.carried
+        assert bytes(VP) in coordinator.carried
         for secret in (KEY, ALICE.part(), BOB.part()):
             assert secret not in coordinator.carried
             assert secret.hex().encode() not in coordinator.carried
