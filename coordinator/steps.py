@@ -13,6 +13,8 @@ from protocol.record.entries import EntryKind
 class Write(StrEnum):
     """What is written as one piece."""
 
+    TABLES = "tables"
+    """A new database, or an older one brought up to date."""
     ENROLMENT = "enrolment"
     OFFER = "offer"
     """A signature key offered, a key part announced or withdrawn."""

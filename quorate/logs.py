@@ -8,8 +8,9 @@ import json
 import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from quorate import clock, times
 from quorate.exits import Exit, Trouble
@@ -28,7 +29,7 @@ def set_up(process: str, *, level: str = "info", file: Path | None = None) -> No
     """
     import structlog
 
-    out = sys.stderr if file is None else _append_to(file)
+    out = cast(TextIO, _Lines(sys.stderr if file is None else _append_to(file)))
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[
@@ -80,6 +81,21 @@ def _writable(value: object) -> object:
             return f"{type(value).__name__}: {value}"
         case _:
             return f"<{type(value).__name__}>"
+
+
+class _Lines:
+    """A log's file. A line that the disk doesn't take is lost: what it tells of goes on."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._file.flush()
 
 
 class _Forward(logging.Handler):

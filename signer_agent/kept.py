@@ -1,7 +1,10 @@
 """The agent's durable state: what it knows of charters, units, requests, people; what it sent."""
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass, field, fields, replace
 
 from protocol.charter import Charter
 from protocol.claims import ProvenKey
@@ -72,7 +75,10 @@ class _Selected(Struct):
 
 @dataclass
 class Kept:
-    """All of it, in memory and in the store alike: every method writes before it returns."""
+    """All of it, in memory and in the store alike: every method writes before it returns.
+
+    What belongs together is written in one `step`.
+    """
 
     store: AgentStore
     book: CharterBook
@@ -121,6 +127,24 @@ class Kept:
         kept.selected = () if selected is None else selected.skis
         kept.filed = {one.key: one.request for _, one in store.all("filed", _Filed)}
         return kept
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """All that the block changes becomes durable as one, or stays as it was, here too.
+
+        A disk that is full says so at the end of a step: what is only remembered then must not be
+        sent by the next session.
+        """
+        before = {
+            one.name: copy(getattr(self, one.name)) for one in fields(self) if one.name != "store"
+        }
+        try:
+            with self.store.step():
+                yield
+        except BaseException:
+            for name, value in before.items():
+                setattr(self, name, value)
+            raise
 
     def set_book(self, book: CharterBook) -> None:
         """The charter book, where it has changed."""

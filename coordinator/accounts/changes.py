@@ -26,6 +26,9 @@ async def add(
     change: Change, by: Principal, name: AccountName, role: Role, entropy: tokens.Entropy
 ) -> tuple[Account, Issued] | Refusal:
     """A new account without a password, and the one-time login with which its owner begins."""
+    refusal = only_logged_in(by)
+    if refusal is not None:
+        return refusal
     there = await store.all_accounts(change.connection)
     if any(account.name == name for account in there) or len(there) >= MAX_ACCOUNTS:
         return refuse(
@@ -81,6 +84,9 @@ async def one_time_login(
     change: Change, by: Principal, name: AccountName, entropy: tokens.Entropy
 ) -> Issued | Refusal:
     """A token with which the account's owner logs in once, whatever became of their password."""
+    refusal = only_logged_in(by)
+    if refusal is not None:
+        return refusal
     account = await _account(change, name)
     if isinstance(account, Refusal):
         return account
@@ -90,9 +96,10 @@ async def one_time_login(
 async def lasting_token(
     change: Change, by: Principal, label: str, valid_for: Duration, entropy: tokens.Entropy
 ) -> Issued | Refusal:
-    """A token of one's own for scripts. Who has only such a one can't make others."""
-    if by.token.kind is not TokenKind.SESSION:
-        return refuse(Rule.NOT_YOURS, expected="a login", found="a lasting token")
+    """A token of one's own for scripts."""
+    refusal = only_logged_in(by)
+    if refusal is not None:
+        return refusal
     account = await _account(change, by.account)
     if isinstance(account, Refusal):
         return account
@@ -137,7 +144,8 @@ async def choose_password(
 ) -> Refusal | Throttled | None:
     """Gives one's own account another password; its other sessions and tokens end.
 
-    The old one is asked for, but in a session that a one-time login began.
+    The old one is asked for, but once in a session that a one-time login began: whoever steals its
+    token later can't take the account over.
     """
     refusal = password_length(new)
     if refusal is not None:
@@ -167,10 +175,18 @@ async def choose_password(
         await store.remember_failures(change.connection, counted[0][0], None)
         await store.set_password(change.connection, by.account, hashed)
         await store.remove_tokens_of(change.connection, by.account, but=by.token.id)
+        await store.set_stale(change.connection, by.token.id)
         log(change, AccountChange.PASSWORD, found, by=by.account)
         return None
 
     return await ledger.change(work)
+
+
+def only_logged_in(by: Principal) -> Refusal | None:
+    """NOT_YOURS: who has only a lasting token makes no other, of whatever kind and for whomever."""
+    if by.token.kind is TokenKind.SESSION:
+        return None
+    return refuse(Rule.NOT_YOURS, expected="a login", found="a lasting token")
 
 
 def not_yours(by: Principal) -> Refusal:

@@ -156,6 +156,11 @@ async def token_by_id(connection: AsyncConnection, token_id: str, at: Instant) -
     return None if row is None else _token(row)
 
 
+async def set_stale(connection: AsyncConnection, token_id: str) -> None:
+    """The token's session isn't fresh any more: from now on it asks for the old password."""
+    await connection.execute(update(tokens).where(tokens.c.id == token_id).values(fresh=False))
+
+
 async def remove_token(connection: AsyncConnection, token_id: str) -> None:
     """Revokes a token."""
     await connection.execute(delete(tokens).where(tokens.c.id == token_id))

@@ -141,9 +141,19 @@ def _storage(error: Exception) -> Exception:
     )
 
 
-def _pragmas(connection: Any, _: object) -> None:
-    # The driver's own implicit BEGIN comes too late for a snapshot; ours is explicit.
+def without_implicit_commits(connection: Any, _: object) -> None:
+    """For a new connection: transactions begin and end where we say, not where the driver does."""
     connection.isolation_level = None
+
+
+def begin_to_write(connection: Any) -> None:
+    """Begins a transaction that has the lock from its beginning: it need not wait for it later."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _pragmas(connection: Any, record: object) -> None:
+    # The driver's own implicit BEGIN comes too late for a snapshot; ours is explicit.
+    without_implicit_commits(connection, record)
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
         cursor.execute(f"PRAGMA {pragma}")
@@ -153,8 +163,10 @@ def _pragmas(connection: Any, _: object) -> None:
 def _begin(connection: Any) -> None:
     # Who writes has the lock from the beginning: another process may have it for a moment
     # (`quorate coordinator invite`), and a transaction that has read can't wait for it any more.
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if connection.get_execution_options().get(_WRITES, False):
+        begin_to_write(connection)
+    else:
+        connection.exec_driver_sql("BEGIN")
 
 
 def migrate(path: Path) -> None:

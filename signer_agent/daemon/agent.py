@@ -226,7 +226,7 @@ class Agent:
                     fetched[unit] = before.but(at=one.asked)
             memory = learned
         crash_points.crash_point(BEFORE_SEEN_KEPT)
-        with self.kept.store.step():
+        with self.kept.step():
             self.kept.set_memory(memory, fetched)
             self.kept.set_witness(evidence.witness)
             self.kept.set_book(self.kept.book.judged(evidence.histories))
@@ -310,7 +310,7 @@ class Agent:
         book = self.kept.book.accept(version, signed)
         if isinstance(book, Objection):
             return book
-        with self.kept.store.step():
+        with self.kept.step():
             self.kept.set_book(book)
             self.kept.set_witness(with_log(self.kept.witness, charter.coordinator.log))
             sent = self.kept.keep_sent(Accept(acceptance=signed), None)
@@ -532,7 +532,7 @@ class Agent:
             return objection
         signing = approve(found, seat, key.ski, key.sign, at=self.now())
         crash_points.crash_point(BEFORE_SIGNATURE_KEPT)
-        with self.kept.store.step():
+        with self.kept.step():
             self.kept.set_memory(self.kept.memory.signed(signing.given), {})
             sent = self.kept.keep_sent(signing.publication, found.screen.digest)
         crash_points.crash_point(SIGNATURE_KEPT)

@@ -1,4 +1,4 @@
-"""The coordinator under attack: the real gateway, store and engine, over TLS, in this process."""
+"""The coordinator under attack: the real gateway, API, store and engine, over TLS."""
 
 import asyncio
 import ssl
@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
-from aiohttp import web
 
 from coordinator.agents.gateway import Gateway
 from coordinator.store import people
@@ -37,7 +36,7 @@ from tests.cast.people import INSTANCE, Custodian
 
 @dataclass
 class Guarded:
-    """A coordinator that serves agents. Everybody of its charter may enrol."""
+    """A coordinator that serves agents and accounts. Everybody of its charter may enrol."""
 
     cast: CastCoordinator
     gateway: Gateway
@@ -88,7 +87,7 @@ async def guarded(directory: Path, certificate: Certificate) -> AsyncIterator[Gu
             certificate=certificate.fingerprint,
             epoch=await cast.ledger.epoch(),
         )
-        application = web.Application()
+        application = cast.application()
         application.add_routes(gateway.routes())
         context = tls.server_context(certificate.certificate, certificate.key)
         async with serving.listening(application, "127.0.0.1", 0, context) as address:

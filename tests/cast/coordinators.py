@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
 
 from aiohttp import web
 
@@ -18,6 +17,7 @@ from coordinator.accounts import changes, logins, tokens
 from coordinator.accounts.logins import LoggedIn, Principal
 from coordinator.accounts.passwords import Hasher
 from coordinator.accounts.roles import Role
+from coordinator.accounts.token_kinds import TokenKind
 from coordinator.api.dispatch import MAX_BODY_BYTES, Api, plain_errors
 from coordinator.engine.ledger import Change, Ledger, OwnKeys
 from coordinator.engine.operations import Filed, Wanted, file
@@ -233,7 +233,14 @@ class CastCoordinator:
         )
         if found is None:
             await self.account(name, role)
-        manager = Principal(AccountName("host"), Role.MANAGER, cast(Any, None))
+        _, session = tokens.make(
+            self.ledger.entropy,
+            TokenKind.SESSION,
+            None,
+            at=self.clock.now,
+            valid_for=tokens.SESSION,
+        )
+        manager = Principal(AccountName("host"), Role.MANAGER, session)
 
         async def issue(change: Change) -> str:
             issued = await changes.one_time_login(

@@ -1,5 +1,6 @@
 """Somebody who calls a coordinator's API, as a role."""
 
+import ssl
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -24,17 +25,21 @@ class Reply:
 
 
 class Http:
-    """Calls, each as the person named; nobody without one."""
+    """Calls, each as the person named; nobody without one. `context` is for a URL of https."""
 
-    def __init__(self, url: str, cast: CastCoordinator) -> None:
+    def __init__(
+        self, url: str, cast: CastCoordinator, context: ssl.SSLContext | None = None
+    ) -> None:
         self.url = url.rstrip("/")
         self.cast = cast
+        self._context = context
         self.tokens: dict[str, str] = {}
         self.roles = dict(ROLES)
         self.session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
-        self.session = aiohttp.ClientSession()
+        context = True if self._context is None else self._context
+        self.session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
         return self
 
     async def __aexit__(

@@ -108,3 +108,17 @@ def test_a_log_file_is_private_and_goes_on(tmp_path: Path):
     with pytest.raises(Trouble) as caught:
         logs.set_up("agent", file=tmp_path / "none" / "agent.log")
     assert caught.value.exit is Exit.STORAGE
+
+
+def test_a_line_that_the_disk_doesnt_take_stops_nobody():
+    """`/dev/full` answers every write with ENOSPC (full(4))."""
+    program = (
+        "import pathlib; from quorate import logs\n"
+        "logs.set_up('agent', file=pathlib.Path('/dev/full'))\n"
+        "[logs.get('run').info('x' * 5000) for _ in range(10)]\n"
+        "print('done', flush=True); import os; os._exit(0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
