@@ -13,7 +13,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import get_args
 
-from coordinator.workflow import course
+from coordinator.workflow import events
 from docs.request_walk import STAYS, Follows, walk
 from protocol.commands.quorum import TABLE, Need
 from protocol.refusals import FACTS, Rule
@@ -141,7 +141,7 @@ def requests(follows: Follows) -> str:
         "## Events",
         _table(
             ("event", "what has happened"),
-            [[f"`{event.__name__}`", _docstring(event)] for event in get_args(course.Event)],
+            [[f"`{event.__name__}`", _docstring(event)] for event in get_args(events.Event)],
         ),
         _paragraph(
             "At the deadline or later what people say is refused, and whatever else comes lets "
@@ -183,7 +183,7 @@ def _tables(follows: Follows) -> Iterator[str]:
         by_event = follows[state]
         rows = [
             [f"`{event.__name__}`", ", ".join(sorted(by_event[event.__name__], key=_order))]
-            for event in get_args(course.Event)
+            for event in get_args(events.Event)
             if event.__name__ in by_event
         ]
         alike[_table(("event", "becomes"), rows)].append(state.value)

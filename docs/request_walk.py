@@ -9,7 +9,7 @@ late.
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from coordinator.workflow import counting, course
+from coordinator.workflow import counting, course, events
 from coordinator.workflow.filing import new_request
 from protocol.charter import Charter
 from protocol.commands.bodies import Body, LoadNewRegister, SetControlPoint, Void
@@ -69,8 +69,8 @@ class _Scene:
 
     request: Request
     charter: Charter
-    opened: course.Opened
-    by_people: tuple[course.Event, ...]
+    opened: events.Opened
+    by_people: tuple[events.Event, ...]
 
 
 @dataclass(frozen=True)
@@ -136,46 +136,46 @@ def _result(before: Request, after: Request | Refusal) -> str:
 # what may happen
 
 
-def _happenings(scene: _Scene, here: _Situation) -> Iterator[tuple[course.Event, Instant]]:
+def _happenings(scene: _Scene, here: _Situation) -> Iterator[tuple[events.Event, Instant]]:
     """Each event that may come in this situation, and when."""
     limit = course.deadline(here.request)
-    yield course.TimePassed(), NOON if limit is None else limit
+    yield events.TimePassed(), NOON if limit is None else limit
     for event in (*_by_engine(scene, here), *_by_units(here)):
         yield event, NOON
 
 
-def _by_engine(scene: _Scene, here: _Situation) -> Iterator[course.Event]:
+def _by_engine(scene: _Scene, here: _Situation) -> Iterator[events.Event]:
     yield from scene.by_people
-    yield course.Cancelled("alice", "not wanted any more")
-    yield course.Proceeded()
-    yield course.Outdated()
+    yield events.Cancelled("alice", "not wanted any more")
+    yield events.Proceeded()
+    yield events.Outdated()
     units = [one.unit for one in scene.opened.progress]
     if here.request.state is RequestState.WAITING_IN_LINE:
         yield scene.opened
-        yield course.Unfit(
+        yield events.Unfit(
             units[0], refuse(Rule.TOO_MANY_ADMINISTRATORS, expected="at most 8", found=9)
         )
         if isinstance(here.request.filing.body, Void):
-            yield course.Needless()
+            yield events.Needless()
     for unit in units:
-        yield course.Reached(unit, True)
-        yield course.Reached(unit, False)
+        yield events.Reached(unit, True)
+        yield events.Reached(unit, False)
         if here.request.state in _COLLECTS:
-            yield course.Moved(unit, "state version 9")
+            yield events.Moved(unit, "state version 9")
 
 
-def _by_units(here: _Situation) -> Iterator[course.Event]:
+def _by_units(here: _Situation) -> Iterator[events.Event]:
     if here.preparing and here.request.state in _COLLECTS:
-        yield course.Prepared(dict.fromkeys(here.preparing))
+        yield events.Prepared(dict.fromkeys(here.preparing))
         for unit in here.preparing:
             for rule in _UNIT_SAYS:
                 no = _no(unit, rule)
                 answers = {one: no if one == unit else None for one in here.preparing}
-                yield course.Prepared(answers)
+                yield events.Prepared(answers)
     for unit in sorted(here.executing):
-        yield course.Ran(unit, _VERIFIED)
+        yield events.Ran(unit, _VERIFIED)
         for rule in _UNIT_SAYS:
-            yield course.SaidNoUnit(unit, *_no(unit, rule))
+            yield events.SaidNoUnit(unit, *_no(unit, rule))
 
 
 def _no(unit: UnitId, rule: Rule) -> tuple[Signed, RefusalAnswer]:
@@ -236,7 +236,7 @@ def _out_of_imprint(
 
 def _opened(
     charter: Charter, units: tuple[CastUnit, ...], body: Body, *, needed: int
-) -> tuple[Request, course.Opened]:
+) -> tuple[Request, events.Opened]:
     by_id = {unit.id: unit for unit in units}
     targets = tuple(sorted(by_id))
     filing = Filing(
@@ -265,7 +265,7 @@ def _opened(
         nonce=Nonce(noise("opening")),
     )
     progress = tuple(_progress(by_id[unit], opening, body, needed) for unit in targets)
-    return new_request(1, filing, None, at=NOON), course.Opened(opening, progress)
+    return new_request(1, filing, None, at=NOON), events.Opened(opening, progress)
 
 
 def _progress(unit: CastUnit, opening: Opening, body: Body, needed: int) -> TargetProgress:
@@ -292,18 +292,18 @@ def _progress(unit: CastUnit, opening: Opening, body: Body, needed: int) -> Targ
     )
 
 
-def _approved(request: Request, opened: course.Opened, who: Custodian) -> course.Approved:
+def _approved(request: Request, opened: events.Opened, who: Custodian) -> events.Approved:
     standing = request.but(opening=opened.opening)
     approvals = tuple(
         UnitApproval(unit=one.unit, approval=who.approve(standing.command(one.target)))
         for one in opened.progress
     )
-    return course.Approved(who.key.ski, approvals)
+    return events.Approved(who.key.ski, approvals)
 
 
 def _contributed(
-    request: Request, opened: course.Opened, units: tuple[CastUnit, ...], given: Given
-) -> course.Contributed:
+    request: Request, opened: events.Opened, units: tuple[CastUnit, ...], given: Given
+) -> events.Contributed:
     standing = request.but(opening=opened.opening)
     by_id = {unit.id: unit for unit in units}
     parts: list[UnitContribution] = []
@@ -311,22 +311,22 @@ def _contributed(
         importer = by_id[one.unit].importer_key(opened.opening.digest)
         sealed = contribution(given, standing.command(one.target), importer)
         parts.append(UnitContribution(unit=one.unit, contribution=sealed))
-    return course.Contributed(tuple(parts))
+    return events.Contributed(tuple(parts))
 
 
-def _stray_part(units: tuple[CastUnit, ...]) -> course.Contributed:
+def _stray_part(units: tuple[CastUnit, ...]) -> events.Contributed:
     """A part for another request than the one that is walked."""
     given = (MALLORY, MALLORY.part())
     load, importer = units[0].load_command([given])
     sealed = contribution(given, load, importer)
-    return course.Contributed((UnitContribution(unit=units[0].id, contribution=sealed),))
+    return events.Contributed((UnitContribution(unit=units[0].id, contribution=sealed),))
 
 
-def _said_no(opened: course.Opened, who: Custodian) -> course.SaidNo:
+def _said_no(opened: events.Opened, who: Custodian) -> events.SaidNo:
     rejection = Rejection(
         request=opened.opening.digest,
         custodian=who.agent,
         reason=Reason("not on the agenda"),
         at=NOON,
     )
-    return course.SaidNo(sign_statement(Label.REJECTION, rejection, who.identity.sign))
+    return events.SaidNo(sign_statement(Label.REJECTION, rejection, who.identity.sign))

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from coordinator.engine.ledger import Change, Ledger, OwnKeys
 from coordinator.steps import Write
 from coordinator.store import people, requests
-from coordinator.workflow.course import Outdated
+from coordinator.workflow.events import Outdated
 from protocol.accession import accession
 from protocol.charter import Acceptance, Charter, open_acceptance
 from protocol.history import History

@@ -17,7 +17,8 @@ from coordinator.engine.hub import Hub
 from coordinator.steps import STORED, Write, write_of
 from coordinator.store import feed, people, record, requests, singles
 from coordinator.store.database import Database
-from coordinator.workflow.course import Event, decide
+from coordinator.workflow.course import decide
+from coordinator.workflow.events import Event
 from protocol.charter import Chain, Charter
 from protocol.displayable import InstanceName
 from protocol.identifiers import Digest, IdentityKey, Instant

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from coordinator.engine.ledger import Change, Ledger
 from coordinator.engine.units import Units
 from coordinator.store import requests
-from coordinator.workflow.course import Cancelled, Proceeded
+from coordinator.workflow.events import Cancelled, Proceeded
 from coordinator.workflow.filing import filing_refusal, new_request
 from coordinator.workflow.live import nothing_live
 from coordinator.workflow.rights import not_your_request

@@ -11,7 +11,7 @@ from coordinator.engine.ledger import Change, Ledger
 from coordinator.engine.units import Units
 from coordinator.steps import Write
 from coordinator.store import feed, requests
-from coordinator.workflow.course import Approved, Contributed, Event, SaidNo
+from coordinator.workflow.events import Approved, Contributed, Event, SaidNo
 from protocol.displayable import PersonName
 from protocol.identifiers import Digest, IdentityKey
 from protocol.record.entries import EntryKind

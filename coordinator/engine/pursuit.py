@@ -18,21 +18,18 @@ from coordinator.engine.units import Units
 from coordinator.steps import PREPARED, Write
 from coordinator.store import histories, people, requests
 from coordinator.store.people import KnownCharter
-from coordinator.workflow.course import (
+from coordinator.workflow.course import Execute, Prepare, deadline, wanted
+from coordinator.workflow.events import (
     Event,
-    Execute,
     Moved,
     Needless,
     Opened,
-    Prepare,
     Prepared,
     Ran,
     Reached,
     SaidNoUnit,
     TimePassed,
     Unfit,
-    deadline,
-    wanted,
 )
 from coordinator.workflow.line import next_to_open
 from protocol.charter import Charter

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from coordinator.workflow import course
+from coordinator.workflow import events
 from docs import generate
 from docs.request_walk import Follows, walk
 from protocol.commands.bodies import KINDS
@@ -47,7 +47,7 @@ def test_pages_leave_nothing_out(pages: dict[Path, str]):
 def test_the_walk_meets_every_state_and_event(follows: Follows):
     assert all(follows[state] for state in RequestState)
     met = {event for by_event in follows.values() for event in by_event}
-    assert met == {event.__name__ for event in get_args(course.Event)}
+    assert met == {event.__name__ for event in get_args(events.Event)}
 
 
 def test_what_runs_was_ready_before(follows: Follows):

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from coordinator.workflow.course import (
+from coordinator.workflow.course import decide
+from coordinator.workflow.events import (
     Approved,
     Contributed,
     Event,
@@ -12,7 +13,6 @@ from coordinator.workflow.course import (
     Ran,
     SaidNo,
     SaidNoUnit,
-    decide,
 )
 from coordinator.workflow.filing import new_request
 from protocol.charter import Charter

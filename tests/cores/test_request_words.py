@@ -14,7 +14,7 @@ from coordinator.client.proof import Checked, check
 from coordinator.store.people import KnownCharter
 from coordinator.wire.instance import Charters
 from coordinator.wire.requests import Evidence, RequestView
-from coordinator.workflow.course import Cancelled, Moved, Proceeded, Reached, TimePassed
+from coordinator.workflow.events import Cancelled, Moved, Proceeded, Reached, TimePassed
 from protocol.commands.bodies import Body, SetControlPoint
 from protocol.displayable import AccountName
 from protocol.identifiers import HOUR, MINUTE, Instant, Signature

@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
-from coordinator.workflow import course
-from coordinator.workflow.course import Event
+from coordinator.workflow import course, events
+from coordinator.workflow.events import Event
 from protocol.commands.bodies import SetControlPoint
 from protocol.identifiers import Instant, Signature, UnitId
 from protocol.refusals import Refusal, Rule, refuse
@@ -31,48 +31,48 @@ W, C, R, X, P = (
 ENDS = tuple(state for state in RequestState if state not in (W, C, R, X, P))
 STATES = tuple(RequestState)
 
-PEOPLE = (course.Approved, course.Contributed, course.SaidNo, course.Cancelled, course.Proceeded)
+PEOPLE = (events.Approved, events.Contributed, events.SaidNo, events.Cancelled, events.Proceeded)
 
 NEXT: dict[tuple[RequestState, type[Event]], RequestState] = {
     # alice has signed; of two units the first answers, the second is out of reach where P says so
-    (W, course.Opened): C,
-    (W, course.Unfit): RequestState.FAILED,
-    (W, course.Cancelled): RequestState.CANCELLED,
-    (W, course.Needless): RequestState.NEEDLESS,
-    (C, course.Approved): R,
-    (C, course.SaidNo): C,
-    (C, course.Cancelled): RequestState.CANCELLED,
-    (C, course.Reached): C,
-    (C, course.Moved): C,
-    (C, course.Ran): C,
-    (C, course.SaidNoUnit): RequestState.FAILED,
-    (C, course.Outdated): RequestState.SUPERSEDED,
-    (C, course.Needless): RequestState.NEEDLESS,
-    (R, course.Approved): R,
-    (R, course.SaidNo): R,
-    (R, course.Cancelled): RequestState.CANCELLED,
-    (R, course.Reached): R,
-    (R, course.Moved): R,
-    (R, course.Prepared): X,
-    (R, course.Ran): R,
-    (R, course.SaidNoUnit): RequestState.FAILED,
-    (R, course.Outdated): RequestState.SUPERSEDED,
-    (R, course.Needless): RequestState.NEEDLESS,
-    (X, course.Reached): X,
-    (X, course.Ran): X,
-    (X, course.SaidNoUnit): X,
-    (P, course.Ran): RequestState.EXECUTED,
-    (P, course.SaidNoUnit): P,
-    (P, course.Outdated): P,
-    (P, course.Reached): P,
-    (P, course.Cancelled): P,
+    (W, events.Opened): C,
+    (W, events.Unfit): RequestState.FAILED,
+    (W, events.Cancelled): RequestState.CANCELLED,
+    (W, events.Needless): RequestState.NEEDLESS,
+    (C, events.Approved): R,
+    (C, events.SaidNo): C,
+    (C, events.Cancelled): RequestState.CANCELLED,
+    (C, events.Reached): C,
+    (C, events.Moved): C,
+    (C, events.Ran): C,
+    (C, events.SaidNoUnit): RequestState.FAILED,
+    (C, events.Outdated): RequestState.SUPERSEDED,
+    (C, events.Needless): RequestState.NEEDLESS,
+    (R, events.Approved): R,
+    (R, events.SaidNo): R,
+    (R, events.Cancelled): RequestState.CANCELLED,
+    (R, events.Reached): R,
+    (R, events.Moved): R,
+    (R, events.Prepared): X,
+    (R, events.Ran): R,
+    (R, events.SaidNoUnit): RequestState.FAILED,
+    (R, events.Outdated): RequestState.SUPERSEDED,
+    (R, events.Needless): RequestState.NEEDLESS,
+    (X, events.Reached): X,
+    (X, events.Ran): X,
+    (X, events.SaidNoUnit): X,
+    (P, events.Ran): RequestState.EXECUTED,
+    (P, events.SaidNoUnit): P,
+    (P, events.Outdated): P,
+    (P, events.Reached): P,
+    (P, events.Cancelled): P,
     # a receipt that comes late: told, and nothing is begun again
-    (RequestState.REJECTED, course.Ran): RequestState.REJECTED,
-    (RequestState.CANCELLED, course.Ran): RequestState.CANCELLED,
-    (RequestState.FAILED, course.Ran): RequestState.FAILED,
-    (RequestState.NEEDLESS, course.Ran): RequestState.NEEDLESS,
-    (RequestState.EXPIRED, course.Ran): P,
-    (RequestState.SUPERSEDED, course.Ran): P,
+    (RequestState.REJECTED, events.Ran): RequestState.REJECTED,
+    (RequestState.CANCELLED, events.Ran): RequestState.CANCELLED,
+    (RequestState.FAILED, events.Ran): RequestState.FAILED,
+    (RequestState.NEEDLESS, events.Ran): RequestState.NEEDLESS,
+    (RequestState.EXPIRED, events.Ran): P,
+    (RequestState.SUPERSEDED, events.Ran): P,
 }
 
 REFUSED: dict[tuple[RequestState, type[Event]], Rule] = {
@@ -80,13 +80,13 @@ REFUSED: dict[tuple[RequestState, type[Event]], Rule] = {
         (state, kind): Rule.REQUEST_ENDED
         for state, kind in product((X, P, *ENDS), PEOPLE)
         # said before: it is answered as it was then; what has run can't be cancelled, only given up
-        if (state, kind) not in ((P, course.Proceeded), (P, course.Cancelled))
+        if (state, kind) not in ((P, events.Proceeded), (P, events.Cancelled))
     },
-    **{(W, kind): Rule.REQUEST_NOT_OPEN for kind in PEOPLE if kind is not course.Cancelled},
-    (C, course.Contributed): Rule.PART_NOT_WANTED,
-    (R, course.Contributed): Rule.PART_NOT_WANTED,
-    (C, course.Proceeded): Rule.REQUEST_ENDED,
-    (R, course.Proceeded): Rule.REQUEST_ENDED,
+    **{(W, kind): Rule.REQUEST_NOT_OPEN for kind in PEOPLE if kind is not events.Cancelled},
+    (C, events.Contributed): Rule.PART_NOT_WANTED,
+    (R, events.Contributed): Rule.PART_NOT_WANTED,
+    (C, events.Proceeded): Rule.REQUEST_ENDED,
+    (R, events.Proceeded): Rule.REQUEST_ENDED,
 }
 
 
@@ -108,16 +108,16 @@ def case(state: RequestState) -> Asked:
             asked.take(asked.said_no(BOB))
             asked.take(asked.said_no(CAROL))
         case RequestState.CANCELLED:
-            asked.take(course.Cancelled("alice", "not wanted any more"))
+            asked.take(events.Cancelled("alice", "not wanted any more"))
         case RequestState.NEEDLESS:
-            asked.take(course.Needless())
+            asked.take(events.Needless())
         case RequestState.EXPIRED:
             assert asked.request.opening is not None
             late = Instant(asked.request.opening.not_after - LAST_MINUTE)
-            asked.take(course.TimePassed(), at=late)
+            asked.take(events.TimePassed(), at=late)
         case RequestState.SUPERSEDED:
-            asked.take(course.Moved(first, "version 9"))
-            asked.take(course.Moved(second, "version 9"))
+            asked.take(events.Moved(first, "version 9"))
+            asked.take(events.Moved(second, "version 9"))
         case RequestState.FAILED:
             asked.sign(BOB).take(asked.prepared({first: Rule.VP_MISMATCH}))
         case RequestState.READY:
@@ -125,13 +125,13 @@ def case(state: RequestState) -> Asked:
         case RequestState.EXECUTING:
             asked.sign(BOB).prepare()
         case RequestState.PARTLY_EXECUTED:
-            asked.sign(BOB).take(course.Reached(second, False))
-            asked.take(course.Proceeded())
-            asked.prepare().take(course.Ran(first, receipt(first)))
+            asked.sign(BOB).take(events.Reached(second, False))
+            asked.take(events.Proceeded())
+            asked.prepare().take(events.Ran(first, receipt(first)))
         case RequestState.EXECUTED:
             asked.sign(BOB).prepare()
             for target in asked.targets:
-                asked.take(course.Ran(target, receipt(target)))
+                asked.take(events.Ran(target, receipt(target)))
     assert asked.state() is state
     return asked
 
@@ -143,24 +143,24 @@ def event(kind: type[Event], state: RequestState) -> Event:
     first, second = asked.targets
     unit = second if state is P else first
     refusal = refuse(Rule.TOO_MANY_ADMINISTRATORS, expected=8, found=9)
-    events: dict[type[Event], Event] = {
-        course.Opened: case(W).opened(),
-        course.Unfit: course.Unfit(unit, refusal),
-        course.Approved: opened.approved(CAROL.key),
-        course.Contributed: opened.contributed((ALICE, ALICE.part())),
-        course.SaidNo: opened.said_no(ALICE if state is RequestState.REJECTED else CAROL),
-        course.Cancelled: course.Cancelled("operator amy", "another plan"),
-        course.Proceeded: course.Proceeded(),
-        course.Reached: course.Reached(unit, state is P),
-        course.Moved: course.Moved(unit, "version 9"),
-        course.Prepared: opened.prepared(),
-        course.Ran: course.Ran(unit, receipt(unit)),
-        course.SaidNoUnit: opened.said_no_unit(unit, Rule.VP_MISMATCH),
-        course.TimePassed: course.TimePassed(),
-        course.Outdated: course.Outdated(),
-        course.Needless: course.Needless(),
+    of_each: dict[type[Event], Event] = {
+        events.Opened: case(W).opened(),
+        events.Unfit: events.Unfit(unit, refusal),
+        events.Approved: opened.approved(CAROL.key),
+        events.Contributed: opened.contributed((ALICE, ALICE.part())),
+        events.SaidNo: opened.said_no(ALICE if state is RequestState.REJECTED else CAROL),
+        events.Cancelled: events.Cancelled("operator amy", "another plan"),
+        events.Proceeded: events.Proceeded(),
+        events.Reached: events.Reached(unit, state is P),
+        events.Moved: events.Moved(unit, "version 9"),
+        events.Prepared: opened.prepared(),
+        events.Ran: events.Ran(unit, receipt(unit)),
+        events.SaidNoUnit: opened.said_no_unit(unit, Rule.VP_MISMATCH),
+        events.TimePassed: events.TimePassed(),
+        events.Outdated: events.Outdated(),
+        events.Needless: events.Needless(),
     }
-    return events[kind]
+    return of_each[kind]
 
 
 def receipt(unit: UnitId) -> Signed:
@@ -194,9 +194,9 @@ def test_past_its_time_a_request_expires_whatever_comes(state: RequestState, kin
         return
     decided = asked.decide(event(kind, state), at=limit)
     if kind in PEOPLE:
-        said_before = (state, kind) == (P, course.Proceeded)
+        said_before = (state, kind) == (P, events.Proceeded)
         assert isinstance(decided, Refusal) != said_before
-    elif kind in (course.Ran, course.SaidNoUnit, course.Reached):
+    elif kind in (events.Ran, events.SaidNoUnit, events.Reached):
         assert isinstance(decided, Request)
         assert decided.state is NEXT.get((state, kind), state)
     else:
@@ -209,7 +209,7 @@ def test_past_its_time_a_request_expires_whatever_comes(state: RequestState, kin
 def test_only_a_late_receipt_changes_an_ended_request(state: RequestState, kind: type[Event]):
     asked = case(state)
     decided = asked.decide(event(kind, state))
-    if kind is not course.Ran:
+    if kind is not events.Ran:
         assert decided == asked.request or isinstance(decided, Refusal)
         return
     assert isinstance(decided, Request)
@@ -226,7 +226,7 @@ def test_a_receipt_on_every_unit_means_executed_whatever_was_said_before(state: 
     request = asked.request
     for unit in asked.targets:
         decided = course.decide(
-            request, course.Ran(unit, receipt(unit)), asked.charter, at=asked.now
+            request, events.Ran(unit, receipt(unit)), asked.charter, at=asked.now
         )
         assert isinstance(decided, Request)
         request = decided
@@ -246,8 +246,8 @@ def test_what_is_wanted_and_until_when_follows_from_the_state(state: RequestStat
 def test_the_time_of_a_change_is_kept_and_nothing_else_is_touched():
     asked = case(C)
     later = Instant(NOON + 1)
-    decided = asked.decide(course.Reached(asked.targets[0], False), at=later)
+    decided = asked.decide(events.Reached(asked.targets[0], False), at=later)
     assert isinstance(decided, Request)
     assert decided.changed == later
     assert decided.filed == NOON
-    assert asked.decide(course.TimePassed(), at=later) is asked.request
+    assert asked.decide(events.TimePassed(), at=later) is asked.request

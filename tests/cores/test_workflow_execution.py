@@ -2,20 +2,16 @@
 
 import pytest
 
-from coordinator.workflow.course import (
+from coordinator.workflow.course import Execute, Prepare, deadline, held_by, wanted
+from coordinator.workflow.events import (
     Cancelled,
-    Execute,
     Moved,
     Outdated,
-    Prepare,
     Prepared,
     Proceeded,
     Ran,
     Reached,
     TimePassed,
-    deadline,
-    held_by,
-    wanted,
 )
 from coordinator.workflow.live import expires
 from protocol.commands.bodies import SetControlPoint, Void, Zeroize

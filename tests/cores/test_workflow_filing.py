@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from coordinator.workflow.course import Cancelled, Moved, Unfit
+from coordinator.workflow.events import Cancelled, Moved, Unfit
 from coordinator.workflow.filing import MAX_WAITING, filing_refusal, new_request
 from protocol.charter import Charter
 from protocol.commands.bodies import (

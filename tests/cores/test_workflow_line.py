@@ -1,6 +1,6 @@
 """The line before each unit: who is opened, who waits behind whom, what a unit will be by then."""
 
-from coordinator.workflow.course import Cancelled, Moved, Proceeded, Reached
+from coordinator.workflow.events import Cancelled, Moved, Proceeded, Reached
 from coordinator.workflow.line import behind, holds, in_order, next_to_open, projected
 from protocol.commands.bodies import (
     Body,

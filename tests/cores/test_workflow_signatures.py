@@ -6,14 +6,8 @@ from typing import Any
 import pytest
 
 from coordinator.workflow import counting
-from coordinator.workflow.course import (
-    Approved,
-    Outdated,
-    Prepare,
-    TimePassed,
-    deadline,
-    wanted,
-)
+from coordinator.workflow.course import Prepare, deadline, wanted
+from coordinator.workflow.events import Approved, Outdated, TimePassed
 from protocol.charter import Charter
 from protocol.commands.bodies import AddAdministrator, SetControlPoint, SetThresholds
 from protocol.commands.command import Approval

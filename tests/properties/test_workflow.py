@@ -3,7 +3,8 @@
 import pytest
 
 from coordinator.workflow import counting, course
-from coordinator.workflow.course import Event, Execute, Prepare
+from coordinator.workflow.course import Execute, Prepare
+from coordinator.workflow.events import Event
 from protocol.identifiers import Instant
 from protocol.request import Outcome, Request, RequestState
 from tests.cast.commands import NOON

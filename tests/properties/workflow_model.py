@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from coordinator.workflow import course
-from coordinator.workflow.course import (
+from coordinator.workflow.course import Execute, Prepare
+from coordinator.workflow.events import (
     Cancelled,
     Event,
-    Execute,
     Moved,
-    Prepare,
     Prepared,
     Proceeded,
     Ran,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from coordinator.workflow.course import Ran
+from coordinator.workflow.events import Ran
 from hsm_backend.unit import admission, machine
 from hsm_backend.unit.machine import Executed
 from protocol.commands.command import SignedCommand

@@ -1,6 +1,6 @@
 """Takes in what agents publish, as `coordinator.engine.publications` and `charters` do."""
 
-from coordinator.workflow.course import Approved, Contributed, Event, Proceeded, SaidNo
+from coordinator.workflow.events import Approved, Contributed, Event, Proceeded, SaidNo
 from coordinator.workflow.filing import filing_refusal, new_request
 from protocol.accession import accession
 from protocol.charter import Acceptance, Chain, Charter, open_acceptance

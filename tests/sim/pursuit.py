@@ -4,19 +4,8 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from coordinator.workflow.course import (
-    Event,
-    Execute,
-    Opened,
-    Prepare,
-    Prepared,
-    Ran,
-    SaidNoUnit,
-    TimePassed,
-    Unfit,
-    deadline,
-    wanted,
-)
+from coordinator.workflow.course import Execute, Prepare, deadline, wanted
+from coordinator.workflow.events import Event, Opened, Prepared, Ran, SaidNoUnit, TimePassed, Unfit
 from coordinator.workflow.line import next_to_open
 from protocol.charter import Charter
 from protocol.commands.bodies import LoadNewRegister

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
-from coordinator.workflow.course import Moved, Ran, Reached
+from coordinator.workflow.events import Moved, Ran, Reached
 from hsm_backend.wire import Outcome
 from hsm_backend.wire import Ran as UnitRan
 from protocol.commands.command import SignedCommand

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from coordinator.workflow.course import Event, decide
+from coordinator.workflow.course import decide
+from coordinator.workflow.events import Event
 from protocol.charter import Charter
 from protocol.displayable import PersonName
 from protocol.history import History
