@@ -74,10 +74,8 @@ async def proceed(
             )
     await client.ask(ProceedRequest(number=number), Ok)
     await _until(client, number, _ran_where_it_can, seconds)
-    results, people = (
-        await client.results(number),
-        await People.known(client),
-    )
+    results = await client.results(number)
+    people = await People.known(client)
     if results.request.ended:
         conclude(client, console, results, people)
         return
@@ -131,7 +129,8 @@ async def _say_filed(client: AgentClient, console: Console, filed: Refiled, what
         console.say(f"✓ it was filed before, as request {filed.request}:{goes}")
     else:
         console.say(f"✓ filed as request {filed.request}: {what}.{goes}")
-    console.say(f"Next: quorate agent show {filed.request}")
+    asked = request is not None and request.opening is not None
+    console.say(f"Next: quorate agent {'show' if asked else 'watch'} {filed.request}")
     data = {} if request is None else as_json(request, people)
     when = "before" if filed.before else "now"
     console.object({**data, "request": filed.request, "filed": when})
