@@ -232,6 +232,12 @@ class Ceremony:
         data = filed.data
         number = data["request"]
         if interactive:
+            for name in self._plan.people:
+                await self._until(
+                    name,
+                    ("agent", "pending", "--all"),
+                    lambda known: number in {one["id"] for one in known["requests"]},
+                )
             self._tell_what_to_type(number, data)
         else:
             for name in others:

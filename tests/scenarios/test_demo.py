@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 from functools import reduce
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from coordinator.rehearsal.process import command_line
+from quorate.exits import Exit
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -154,3 +156,45 @@ def test_a_directory_in_use_is_left_as_it_is(tmp_path: Path):
 @pytest.mark.parametrize("arguments", [["--units", "1"], ["--units", "9"], ["--agents", "9"]])
 def test_out_of_range_is_usage(arguments: list[str]):
     quorate("demo", *arguments, code=2)
+
+
+def test_interactive_says_what_to_type_and_that_works(tmp_path: Path):
+    """People approve in terminals of their own, by the very lines that they are told."""
+    keep = tmp_path / "keep"
+    arguments = ("demo", "--interactive", "--agents", "2", "--units", "2", "--keep", str(keep))
+    with subprocess.Popen(
+        command_line(arguments),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "NO_COLOR": "1"},
+    ) as running:
+        assert running.stdout is not None
+        said, environment = [], {}
+        for line in running.stdout:
+            said.append(line)
+            export = re.fullmatch(r" +(\w+) +export (\w+)=(\S+)\n", line)
+            if export:
+                environment[export[1]] = {export[2]: export[3]}
+            typed = re.fullmatch(r" +quorate (agent approve \d+)\n", line)
+            if typed:
+                for person, own in environment.items():
+                    approve_as(person, own, typed[1].split())
+    assert running.returncode == 0, "".join(said)
+    assert len(environment) == 2
+    assert any("one master key in 2 of 2 units" in line for line in said)
+
+
+def approve_as(person: str, environment: dict[str, str], typed: list[str]) -> None:
+    """As this person types it, with their password; whoever is late is told that it has ended."""
+    done = subprocess.run(
+        [*command_line(typed), "--password-fd", "0"],
+        input=f"{person}\n",
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "NO_COLOR": "1", **environment},
+    )
+    late = done.returncode == Exit.REFUSED and "has ended" in done.stderr
+    assert done.returncode in (Exit.DONE, Exit.WAITING) or late, done.stderr + done.stdout
