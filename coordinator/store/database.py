@@ -73,6 +73,7 @@ class Database:
     async def _write_groups(self) -> None:
         while True:
             group = [await self._queue.get()]
+            await asyncio.sleep(0)  # what has come in by now shares the commit
             while len(group) < MAX_GROUP and not self._queue.empty():
                 group.append(self._queue.get_nowait())
             try:
