@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from protocol.schema import Struct, from_bytes, to_bytes
+from quorate.crash_points import crash_point
 from quorate.exits import Exit, Trouble
 from quorate.private_files import FILE_MODE
+from signer_agent.steps import BEFORE_COMMIT, COMMITTED
 
 S = TypeVar("S", bound=Struct)
 
@@ -52,7 +54,9 @@ class AgentStore:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             yield
+            crash_point(BEFORE_COMMIT)
             self._connection.execute("COMMIT")
+            crash_point(COMMITTED)
         except sqlite3.OperationalError as error:
             raise self._full(error) from None
         finally:

@@ -97,6 +97,7 @@ class Pursuit:
         """
         async with self._changing.setdefault(unit, asyncio.Lock()):
             await self._follow(unit)
+        self._resting.clear()  # what it held up may go on at once
         self._awake.set()
 
     async def _follow(self, unit: UnitId) -> None:
@@ -261,6 +262,7 @@ class Pursuit:
     ) -> Opening:
         async def fix(change: Change) -> Opening:
             _, _, checkpoint = await self._ledger.checkpoint(change.connection)
+            change.writes(Write.CHECKPOINT)
             filing = request.filing
             return Opening(
                 filing=filing.digest,
@@ -359,6 +361,8 @@ class Pursuit:
                     change.log(kind, body)
                 if isinstance(event, Prepared):
                     change.writes(Write.PREPARED)
+                elif not logged:
+                    change.writes(Write.COURSE)
 
         await self._ledger.change(work)
 
