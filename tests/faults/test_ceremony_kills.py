@@ -54,8 +54,8 @@ COORDINATOR = [
 UNIT_HOST = [*both(Write.COMMAND), *both(Write.IMPORTER_KEY), *both(Write.COMMAND, Write.COMMAND)]
 """An administrator; then, from the load on, each command to the end."""
 ALICE = [
-    nth(agent.BEFORE_COMMIT, 2),
     agent.ENROLLED,
+    nth(agent.BEFORE_COMMIT, 2),
     agent.BEFORE_PUBLICATION_KEPT,
     agent.SENT,
     agent.CHARTER_ACCEPTED,
