@@ -1,8 +1,9 @@
 """Every durable step of the coordinator: where it may be killed, and go on after the restart.
 
 Each change is one transaction with its log entries and its news, so there are two places a change:
-when all is written but not yet committed, and when it is committed but nobody was told. The others
-lie where a unit or an agent knows more than is stored, or less.
+when all is written but not yet committed, and when it is committed but nobody was told. Every
+transaction has a name here: what says none is `OTHER`. The other places lie where a unit or an
+agent knows more than is stored, or less.
 """
 
 from enum import StrEnum
@@ -37,6 +38,12 @@ class Write(StrEnum):
     ALARM = "alarm"
     """What wasn't counted; that the store was rolled back."""
     ACCOUNT = "account"
+    CHECKPOINT = "checkpoint"
+    """The log's checkpoint that an opening is about to name."""
+    COURSE = "went on by itself"
+    """A request that expired, that a unit's state left behind, or whose unit came or went."""
+    OTHER = "anything else"
+    """The store's epoch, attempts to log in, invitations made at the host."""
 
     @property
     def before_commit(self) -> str:

@@ -199,8 +199,17 @@ class Kept:
         self.selected = skis
 
     def know_request(self, news: RequestNews) -> None:
-        """A request as it is now; what was sent for it is forgotten once it has ended."""
-        done = self._sent_for(news.request) if news.request.ended else []
+        """A request as it is now; what was sent for it is forgotten once it has ended.
+
+        That it was filed is kept: its answer may have been lost, and who asks for the same again
+        must not file it again.
+        """
+        about = self._sent_for(news.request)
+        done = about if news.request.ended else []
+        filed: dict[str, int] = {}
+        for number in about:
+            filed |= _filed_as(self.sent[number], news.request.id)
+        filed = {key: number for key, number in filed.items() if key not in self.filed}
         oldest = None
         if news.request.id not in self.requests and len(self.requests) >= MAX_REQUESTS:
             oldest = self._oldest_ended()
@@ -210,10 +219,12 @@ class Kept:
             self.store.put("request", f"{news.request.id:012}", news)
             for number in done:
                 self.store.drop("sent", f"{number:012}")
+            self._put_filed(filed)
         if oldest is not None:
             del self.requests[oldest]
         for number in done:
             del self.sent[number]
+        self.filed |= filed
         self.requests[news.request.id] = news
 
     def know_key(self, news: KeyNews) -> None:
@@ -256,20 +267,19 @@ class Kept:
     def acknowledged(self, sent: Sent, request: int | None) -> None:
         """The coordinator has it. A filing's idempotency key stands for its request ever after."""
         there = sent.but(acknowledged=True)
-        filed: dict[str, int] = {}
-        if isinstance(sent.publication, FileRequest) and sent.publication.idempotency_key:
-            if request is None:
-                raise Violation("a filing without a request")
-            filed[sent.publication.idempotency_key] = request
+        filed = _filed_as(sent, request)
         with self.store.step():
             if sent.number in self.sent:
                 self.store.put("sent", f"{sent.number:012}", there)
-            for key, number in filed.items():
-                name = hashlib.sha256(key.encode()).hexdigest()
-                self.store.put("filed", name, _Filed(key=key, request=number))
+            self._put_filed(filed)
         if sent.number in self.sent:
             self.sent[sent.number] = there
         self.filed |= filed
+
+    def _put_filed(self, filed: dict[str, int]) -> None:
+        for key, number in filed.items():
+            name = hashlib.sha256(key.encode()).hexdigest()
+            self.store.put("filed", name, _Filed(key=key, request=number))
 
     def forget_sent(self, number: int) -> None:
         """It was refused: nothing to send again."""
@@ -307,6 +317,16 @@ class Kept:
                     return about is not None and one.request == about
 
         return [number for number, one in self.sent.items() if is_for_it(one)]
+
+
+def _filed_as(sent: Sent, request: int | None) -> dict[str, int]:
+    """The idempotency key of what was sent, if it is a filing with one, and its request's id."""
+    publication = sent.publication
+    if not isinstance(publication, FileRequest) or not publication.idempotency_key:
+        return {}
+    if request is None:
+        raise Violation("a filing without a request")
+    return {publication.idempotency_key: request}
 
 
 def filing_of(publication: FileRequest) -> Filing:

@@ -1,5 +1,8 @@
 """The durable steps of a signer agent, by name: where a test can end its process."""
 
+BEFORE_COMMIT = "agent: any step of the store, before commit"
+COMMITTED = "agent: any step of the store, after commit"
+"""Whatever is written, the steps below and all others: `name:n` is the nth of a life."""
 IDENTITY_MADE = "agent: identity made, before the settings"
 ENROLLED = "agent: enrolled, before the invitation is put away"
 OFFER_WRITTEN = "agent: offer written, before the key file"
@@ -19,6 +22,8 @@ SEEN_KEPT = "agent: what was seen of units and log kept"
 USE_KEPT = "agent: use of a policy kept, before it signs"
 
 STEPS = (
+    BEFORE_COMMIT,
+    COMMITTED,
     IDENTITY_MADE,
     ENROLLED,
     OFFER_WRITTEN,

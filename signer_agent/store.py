@@ -12,8 +12,10 @@ from typing import TypeVar
 
 from protocol.schema import Struct, from_bytes, to_bytes
 from protocol.violations import Violation
+from quorate.crash_points import crash_point
 from quorate.exits import Exit, Trouble
 from quorate.private_files import FILE_MODE
+from signer_agent.steps import BEFORE_COMMIT, COMMITTED
 
 S = TypeVar("S", bound=Struct)
 _PRIMARY = 0xFF
@@ -55,7 +57,9 @@ class AgentStore:
             with self._trouble():
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield
+                crash_point(BEFORE_COMMIT)
                 self._connection.execute("COMMIT")
+                crash_point(COMMITTED)
         finally:
             self._depth -= 1
             if self._connection.in_transaction:

@@ -235,11 +235,12 @@ class Ledger:
         gathered = self._gathering(connection)
         self._gathered = None
         await gathered.write_down()
-        for write in gathered.writes:
+        writes = gathered.writes or {Write.OTHER}
+        for write in writes:
             crash_point(write.before_commit)
 
         def committed() -> None:
-            for write in gathered.writes:
+            for write in writes:
                 crash_point(write.after_commit)
             self._know(gathered.requests)
             self._push(gathered.items)

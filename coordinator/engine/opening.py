@@ -1,6 +1,7 @@
 """Opening a request: what people are asked to sign is fixed, from what its units show now."""
 
 from coordinator.engine.ledger import Change, Ledger
+from coordinator.steps import Write
 from coordinator.workflow.filing import person_not_in_charter, unit_not_in_charter
 from coordinator.workflow.live import expires
 from protocol.charter import Charter
@@ -31,6 +32,7 @@ async def fix(
 ) -> Opening:
     """The opening for these of its targets, in the log as it is in this transaction."""
     _, _, checkpoint = await ledger.checkpoint(change.connection)
+    change.writes(Write.CHECKPOINT)
     filing = request.filing
     return Opening(
         filing=filing.digest,

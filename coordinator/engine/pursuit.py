@@ -92,6 +92,7 @@ class Pursuit:
         """
         async with self._changing.setdefault(unit, asyncio.Lock()):
             await self._follow(unit)
+        self._resting.clear()  # what it held up may go on at once
         self._awake.set()
 
     async def _follow(self, unit: UnitId) -> None:
@@ -324,6 +325,8 @@ async def _apply(
             change.log(kind, body)
         if isinstance(event, Prepared):
             change.writes(Write.PREPARED)
+        elif not logged:
+            change.writes(Write.COURSE)
 
 
 def _command(request: Request, unit: UnitId) -> SignedCommand:

@@ -128,6 +128,8 @@ class Server:
         except TimeoutError:
             line = ""
         if not line.startswith("ready"):
+            if not line:
+                await self._ends_by_itself()
             await self.kill()
             raise Trouble(
                 Exit.FAILED,
@@ -137,6 +139,12 @@ class Server:
             )
         self.address = line.removeprefix("ready").strip()
         return self.address
+
+    async def _ends_by_itself(self) -> None:
+        """Gives one that has closed its stdout time to: a signal now would lose its exit code."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_SECONDS):
+                await self.ended()
 
     async def stop(self) -> None:
         """Asks it to end, and waits."""

@@ -7,12 +7,20 @@ from typing import Any
 
 import pytest
 
-from protocol.session.messages import OfferKey
+from coordinator.workflow.filing import new_request
+from protocol.commands.bodies import SetControlPoint
+from protocol.request import RequestState
+from protocol.session.messages import FileRequest, OfferKey, RequestNews
+from protocol.signing.labels import Label
+from protocol.signing.statements import sign_statement
 from quorate.exits import Exit, Trouble
 from signer_agent.kept import Kept
 from signer_agent.store import AgentStore
 from signer_agent.trust.charters import CharterBook
+from tests.cast.charters import instance
+from tests.cast.commands import NOON
 from tests.cast.people import ALICE, BOB, INSTANCE
+from tests.cast.requests import filing
 
 BOOK = CharterBook(instance=INSTANCE, practice=True)
 
@@ -64,3 +72,21 @@ def test_a_step_that_the_disk_doesnt_take_is_remembered_nowhere(
     again = Kept.load(kept.store, BOOK)
     assert (again.sent, again.selected) == (kept.sent, (BOB.key.ski,))
     assert len(again.sent) == 2
+
+
+@pytest.mark.parametrize("key", ["nightly 7", None])
+def test_a_filing_whose_answer_was_lost_is_filed_all_the_same(kept: Kept, key: str | None):
+    """It was sent again by itself, ran, and ended before its answer came: then the news told."""
+    charter, _, units = instance(3, 1)
+    made = filing(charter, SetControlPoint(point=66, on=True), units)
+    signed = sign_statement(Label.FILING, made, ALICE.identity.sign)
+    kept.keep_sent(FileRequest(filing=signed, idempotency_key=key), None)
+    request = new_request(7, made, signed.signature, at=NOON)
+    kept.know_request(RequestNews(request=request, checkpoint=None))
+    expected = {} if key is None else {key: 7}
+    assert (len(kept.sent), kept.filed) == (1, expected)
+    ended = request.but(state=RequestState.CANCELLED)
+    kept.know_request(RequestNews(request=ended, checkpoint=None))
+    assert (kept.sent, kept.filed) == ({}, expected)
+    again = Kept.load(kept.store, BOOK)
+    assert (again.sent, again.filed) == ({}, expected)

@@ -5,6 +5,7 @@ death anywhere else, or by anything else, is remembered as `broken`.
 """
 
 import asyncio
+import signal
 from collections.abc import Mapping, Sequence
 
 from coordinator.rehearsal.process import Server
@@ -81,7 +82,7 @@ class Supervised(Server):
         if self._left and code == STATUS:
             self.died.append(self._left.pop(0))
             return True
-        if self._kills:
+        if self._kills and code == -signal.SIGKILL:
             self._kills -= 1
             return True
         return False

@@ -32,11 +32,17 @@ def both(*writes: Stored | Write) -> list[str]:
     return [step for write in writes for step in (write.before_commit, write.after_commit)]
 
 
+def nth(step: str, number: int) -> str:
+    """The so many-th time in a life that a process comes there."""
+    return f"{step}:{number}"
+
+
 COORDINATOR = [
-    *both(Stored.ENROLMENT, Stored.OFFER),
+    *both(Stored.OTHER, Stored.ENROLMENT, Stored.OFFER),
     STORED,
     TAKEN,
-    *both(Stored.PROPOSAL, Stored.ACCEPTANCE, Stored.IN_FORCE, Stored.FILING, Stored.OPENING),
+    *both(Stored.PROPOSAL, Stored.ACCEPTANCE, Stored.IN_FORCE, Stored.FILING),
+    *both(Stored.CHECKPOINT, Stored.OPENING),
     PREPARED,
     *both(Stored.PREPARED, Stored.HISTORY),
     EXECUTED,
@@ -49,17 +55,21 @@ UNIT_HOST = [*both(Write.COMMAND), *both(Write.IMPORTER_KEY), *both(Write.COMMAN
 """An administrator; then, from the load on, each command to the end."""
 ALICE = [
     agent.ENROLLED,
+    nth(agent.BEFORE_COMMIT, 2),
     agent.BEFORE_PUBLICATION_KEPT,
     agent.SENT,
     agent.CHARTER_ACCEPTED,
+    nth(agent.COMMITTED, 5),
     agent.BEFORE_SEEN_KEPT,
     agent.BEFORE_SIGNATURE_KEPT,
     agent.SENT,
 ]
 BOB = [
+    nth(agent.COMMITTED, 3),
     agent.NEWS_KEPT,
     agent.PUBLICATION_KEPT,
     agent.ACKNOWLEDGED,
+    nth(agent.BEFORE_COMMIT, 7),
     agent.CURSOR_KEPT,
     agent.SEEN_KEPT,
     agent.SIGNATURE_KEPT,
@@ -68,11 +78,18 @@ BOB = [
 """In the end, without bob, by a policy."""
 
 
+def step_of(point: str) -> str:
+    """The step of a point that says which time."""
+    name, _, number = point.rpartition(":")
+    return name if number.isdecimal() else point
+
+
 def test_every_step_is_walked():
     """Here, or where the ceremony doesn't come to it; of a unit host in test_unit_durability."""
     walked = {*COORDINATOR, *elsewhere.COORDINATOR, *elsewhere.COORDINATOR_INIT}
+    walked |= {*elsewhere.COORDINATOR_TABLES}
     assert walked == set(coordinator.STEPS)
-    assert {*ALICE, *BOB, *elsewhere.AGENT} == set(agent.STEPS)
+    assert {*map(step_of, (*ALICE, *BOB)), *elsewhere.AGENT} == set(agent.STEPS)
     assert {*UNIT_HOST, *both(Write.MADE, Write.CLOCK, Write.BY_HAND)} == set(units.STEPS)
 
 

@@ -1,12 +1,15 @@
 """kill -9 at the durable steps to which a ceremony without trouble doesn't come.
 
-A coordinator dies over a No, a cancellation, a signature that doesn't count and a unit's refusal;
-commands die while they make a coordinator, an agent, a key file, a part file. A unit host's other
-steps are walked in `test_unit_durability.py`.
+A coordinator dies over a No, a cancellation, a signature that doesn't count, a unit's refusal and a
+unit that is lost; commands die while they make a coordinator, an agent, a key file, a part file. A
+unit host's other steps are walked in `test_unit_durability.py`.
 """
 
 import asyncio
+import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,7 +29,15 @@ from protocol.schema import from_bytes
 from protocol.sealing import hpke
 from protocol.sealing.contribution import give_part
 from protocol.sealing.importer import ImporterKey
-from protocol.session.messages import Cancel, Contribute, Done, Refused, Reject, UnitContribution
+from protocol.session.messages import (
+    Cancel,
+    Contribute,
+    Done,
+    Refused,
+    Reject,
+    UnitContribution,
+    WantStates,
+)
 from protocol.signing.labels import Label
 from protocol.signing.statements import sign_statement
 from quorate import private_files
@@ -36,7 +47,8 @@ from signer_agent import steps as agent
 from signer_agent.client.agent_client import AgentClient
 from signer_agent.directory import AgentDirectory
 from signer_agent.local.messages import Charters, GetCharters
-from tests.cast.commands import adds, load_of
+from tests.cast.bare_agents import BareAgent
+from tests.cast.commands import adds, load_of, nonce
 from tests.cast.people import ALICE, BOB, CAROL
 from tests.faults.supervised import Supervised
 from tests.scenarios.bare_stack import BareStack, bare_stack
@@ -45,9 +57,10 @@ T = TypeVar("T")
 PEOPLE = (ALICE, BOB, CAROL)
 COORDINATOR = [
     step
-    for write in (Write.REJECTION, Write.STEERING, Write.ALARM, Write.REFUSAL)
+    for write in (Write.REJECTION, Write.STEERING, Write.ALARM, Write.REFUSAL, Write.COURSE)
     for step in (write.before_commit, write.after_commit)
 ]
+COORDINATOR_TABLES = [Write.TABLES.before_commit, Write.TABLES.after_commit]
 COORDINATOR_INIT = [KEYS_MADE, Write.ACCOUNT.before_commit, Write.ACCOUNT.after_commit]
 AGENT = [
     agent.IDENTITY_MADE,
@@ -120,6 +133,14 @@ def spoilt_part(request: Request, value: bytes) -> Contribute:
     return Contribute(request=request.opening.digest, contributions=(given,))
 
 
+async def until_reach_is(wanted: bool, agent: BareAgent, number: int) -> None:
+    """Asks for the unit's state until the request says so: nobody knows it before somebody asks."""
+    unit = agent.requests[number].progress[0].unit
+    while agent.requests[number].progress[0].reachable is not wanted:
+        await agent.ask(lambda ref: WantStates(ref=ref, units=(unit,), nonce=nonce("reach")))
+        await asyncio.sleep(0.1)
+
+
 async def initialise(stack: BareStack) -> None:
     """Three administrators, thresholds 2 and 2."""
     alice, bob = stack["alice"], stack["bob"]
@@ -182,6 +203,13 @@ async def test_a_coordinator_over_what_goes_wrong(world: Insisting):
     receipt = done.progress[0].receipt
     assert receipt is not None
     assert from_bytes(Receipt, receipt.statement).version == len(["made", *PEOPLE, 2, load])
+
+    number = number_of(await alice.file(unwanted, stack.units))
+    await alice.until(number, RequestState.COLLECTING)
+    for running in (False, True):
+        server = stack.stack.units
+        await (server.start() if running else server.stop())
+        await insist(partial(until_reach_is, running, alice, number))
     assert insist.coordinator.died == COORDINATOR
     assert insist.coordinator.broken is None
 
@@ -209,6 +237,19 @@ async def test_a_coordinator_that_was_half_made(tmp_path: Path, step: str):
         assert await server.start()
     finally:
         await server.stop()
+
+
+@pytest.mark.parametrize("step", COORDINATOR_TABLES)
+async def test_a_coordinator_whose_database_was_half_made(tmp_path: Path, step: str):
+    """All of its tables are there or none, so whoever makes it again isn't in their way."""
+    place = tmp_path / "made"
+    init = ["coordinator", "init", str(place), "--instance", "ledger-eu", "--practice"]
+    await dies(step, *init)
+    with contextlib.closing(sqlite3.connect(place / "coordinator.db")) as database:
+        ((tables,),) = database.execute("SELECT count(*) FROM sqlite_master")
+    assert (tables > 0) == (step == Write.TABLES.after_commit)
+    made = await run(init)
+    assert made.data["setup_token"]
 
 
 async def test_a_coordinator_without_its_keys_is_made_anew(tmp_path: Path):
