@@ -7,6 +7,7 @@ import pytest
 
 from coordinator.rehearsal.acting import Actor
 from coordinator.rehearsal.kit import Rehearsal
+from coordinator.rehearsal.process import CommandFailed
 from protocol.record.entries import EntryKind
 
 pytestmark = [pytest.mark.xdist_group("three custodians"), pytest.mark.timeout(300)]
@@ -144,6 +145,8 @@ def test_a_contributor_who_says_no_ends_a_load(people):
     alice.until(("charter", "show"), lambda data: set(vps) <= set(data["announced_parts"]) or None)
     number = alice.file("cryptounit-mk-load", "--part", vps[0], "--part", vps[1])
     assert bob.reject(number, "part 2 isn't the one I read out")["state"] == "rejected"
+    with pytest.raises(CommandFailed, match=f"with 3: request {number} has ended, rejected"):
+        alice.run("agent", "watch", str(number))
     assert alice.wait(number)["state"] == "rejected"
     assert new_register(bob) == {"Empty"}
 
