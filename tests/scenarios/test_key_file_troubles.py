@@ -127,6 +127,18 @@ def test_an_agent_that_isnt_running(stack: Rehearsal, bob: Actor, number: int):
         bob.until(("agent", "status"), lambda data: data["connected"] or None)
 
 
+def test_a_coordinator_that_isnt_running(stack: Rehearsal, bob: Actor, number: int):
+    stack.coordinator.kill()
+    try:
+        refused = "Connection refused"
+        bob.until(("agent", "status"), lambda data: data["why_not_connected"] == refused or None)
+        said = bob.refused("agent", "show", str(number), code=7)
+        assert said["message"].endswith(f"is out of reach: {refused}")
+    finally:
+        stack.coordinator.start()
+        bob.until(("agent", "status"), lambda data: data["connected"] or None)
+
+
 def test_settings_of_an_agent(bob: Actor, tmp_path: Path):
     """A flag goes over the file, and what nobody knows in the file is said."""
     shutil.copy(bob.directory / "agent.toml", tmp_path)
