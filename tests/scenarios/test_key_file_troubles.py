@@ -165,14 +165,25 @@ def test_without_a_terminal_a_prompt_is_usage_and_nothing_is_filed(bob: Actor, n
         ["tke", "sigkey-add"],
         ["tke", "cryptounit-thrhld-set", "--signature", "1", "--revocation", "1"],
         ["tke", "cryptounit-zeroize"],
-        ["charter", "new"],
     ]
     bob.choose()
-    for arguments in asked[:4]:
+    for arguments in asked:
         said = bob.refused(*arguments, code=2)
         assert said["exit"] == "usage"
         assert said["next"].startswith("give --"), said
     assert bob.requests() == before
+
+
+def test_a_key_part_is_made_in_one_way(bob: Actor):
+    add = ("tke", "mk-add", "--description", "x")
+    asked = bob.refused(*add, "--value", code=2)
+    assert asked["next"] == "give --value-fd N"
+    for ways in ((), ("--random", "--value"), ("--random", "--value-fd", "0")):
+        said = bob.refused(*add, *ways, code=2)
+        assert said["expected"] == "one of --random, --value, --value-fd N"
+    closed = bob.refused(*add, "--value-fd", "99", code=2)
+    assert closed["message"].startswith("--value-fd: descriptor 99 can't be read")
+    assert not list(bob.keys.glob("*.part"))
 
 
 def test_zeroize_wants_the_instances_name(bob: Actor, stack: Rehearsal):
