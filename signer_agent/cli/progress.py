@@ -79,7 +79,8 @@ async def behind(client: AgentClient, request: Request) -> str:
         for one in known.requests
         if one.id < request.id and not one.ended and targets & set(one.filing.targets)
     ]
-    return f" behind request {names(numbers)}" if numbers else ""
+    plural = "s" if len(numbers) > 1 else ""
+    return f" behind request{plural} {names(numbers)}" if numbers else ""
 
 
 def complete(request: Request, people: People) -> bool:

@@ -5,12 +5,36 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import TypeVar
 
+from protocol.schema import from_bytes, to_bytes
+from protocol.violations import Violation
 from quorate.exits import Exit, Trouble
 from signer_agent.directory import AgentDirectory
 from signer_agent.local import wire
-from signer_agent.local.messages import Answer, Failed, Question, Requests, WatchRequest
+from signer_agent.local.messages import (
+    MAX_BYTES,
+    Answer,
+    Failed,
+    Question,
+    Requests,
+    WatchRequest,
+)
 
 A = TypeVar("A")
+
+
+def _check(question: Question) -> None:
+    """Usage trouble for what the daemon wouldn't take: texts are as people typed them."""
+    try:
+        from_bytes(type(question), to_bytes(question), limit=MAX_BYTES)
+    except UnicodeEncodeError:
+        why = "a text isn't UTF-8"
+    except Violation as violation:
+        why = str(violation)
+    else:
+        return
+    raise Trouble(
+        Exit.USAGE, f"the agent can't be asked that: {why}", next="say it shorter, or otherwise"
+    )
 
 
 class AgentClient:
@@ -21,6 +45,7 @@ class AgentClient:
 
     async def ask(self, question: Question, answer: type[A]) -> A:
         """The daemon's answer; its objection, or that it isn't there, as Trouble."""
+        _check(question)
         reader, writer = await self._connect()
         try:
             await wire.send(writer, question)
