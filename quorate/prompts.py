@@ -53,7 +53,7 @@ class PasswordSource:
             except FileNotFoundError:
                 raise _no_file("--password-file", str(self.file)) from None
         if self.descriptor is not None:
-            return Passwords(console, _lines(_drained(self.descriptor)))
+            return Passwords(console, _lines(drained(self.descriptor, "--password-fd")))
         if self.credential is not None:
             return Passwords(console, _lines(_credential(self.credential)))
         return Passwords(console, None)
@@ -75,7 +75,7 @@ class Passwords:
     def ask(self, question: str) -> Secret:
         """One password, for a question like `Password for bob.sig (empty: don't sign):`."""
         if self._given is None:
-            return _hidden(self._console, question)
+            return hidden(self._console, question)
         self._asked += 1
         if len(self._given) == 1:
             return Secret(self._given[0].reveal())
@@ -97,7 +97,7 @@ class Passwords:
                 raise Trouble(
                     Exit.REFUSED, "an empty password protects nothing", next="choose another"
                 )
-            if self._given is not None or first.matches(_hidden(self._console, "The same again:")):
+            if self._given is not None or first.matches(hidden(self._console, "The same again:")):
                 return first
             self._console.progress("! the two aren't the same. Again:")
         raise Trouble(Exit.REFUSED, "no password was chosen; nothing was made", next="begin again")
@@ -166,10 +166,11 @@ def confirmed(console: Console, question: str, *, instead: str) -> bool:
             return False
 
 
-def _hidden(console: Console, question: str) -> Secret:
+def hidden(console: Console, question: str, *, instead: str = _INSTEAD) -> Secret:
+    """What a person types without its being shown; `instead` is the option for scripts."""
     import getpass
 
-    _needs_terminal(question, _INSTEAD)
+    _needs_terminal(question, instead)
     try:
         with _interruptible():
             return _as_secret(getpass.getpass(console.question(question)))
@@ -216,15 +217,16 @@ def _lines(data: bytes) -> list[Secret]:
     return [_as_secret(line) for line in text.removesuffix("\n").split("\n")]
 
 
-def _drained(descriptor: int) -> bytes:
+def drained(descriptor: int, option: str) -> bytes:
+    """What stands in an open descriptor, which is closed then; `option` named it."""
     try:
         with os.fdopen(descriptor, "rb") as stream:
             return stream.read(_LIMIT)
     except OSError as error:
         raise Trouble(
             Exit.USAGE,
-            f"no passwords can be read from descriptor {descriptor}: {error.strerror}",
-            next="open it before: quorate ... --password-fd 3 3< FILE",
+            f"{option}: descriptor {descriptor} can't be read: {error.strerror}",
+            next=f"open it before: quorate ... {option} 3 3< FILE",
         ) from None
 
 

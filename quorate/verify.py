@@ -65,9 +65,11 @@ def verify(console: Console, report: Path, charter: Path | None) -> None:
         )
     requests = summary["requests"]
     done = sum(request["result"] == "executed" for request in requests)
+    in_force = summary["charter"]["version"]
     console.say(
         f"✓ {report.name} verifies against {summary['instance']} charter version "
         f"{anchor.number}, as of {summary['as_of']}"
+        + (f"; version {in_force} is in force there" if in_force != anchor.number else "")
     )
     log = summary["log"]
     others = log["of_other_instances"]

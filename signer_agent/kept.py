@@ -11,7 +11,7 @@ from protocol.claims import ProvenKey
 from protocol.history import verify_history
 from protocol.identifiers import SKI, Digest, IdentityKey, Instant, UnitId
 from protocol.request import Announcement, Filing, Request, open_announcement
-from protocol.schema import Struct, from_bytes
+from protocol.schema import Struct, from_bytes, to_bytes
 from protocol.session.handshake import Cursor
 from protocol.session.messages import (
     AgentNews,
@@ -257,7 +257,11 @@ class Kept:
         self.agents[news.agent] = news
 
     def keep_sent(self, publication: Publication, request: Digest | None) -> Sent:
-        """A publication that is to be sent until it is acknowledged."""
+        """A publication that is to be sent until it is acknowledged.
+
+        Violation for one that no coordinator would take: it would end every session.
+        """
+        from_bytes(type(publication), to_bytes(publication))
         number = max(self.sent, default=0) + 1
         sent = Sent(number=number, publication=publication, request=request, acknowledged=False)
         self.store.put("sent", f"{number:012}", sent)

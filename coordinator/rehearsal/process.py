@@ -37,9 +37,18 @@ class CommandFailed(Exception):
     """A command ended with another code than was expected."""
 
     def __init__(self, arguments: Sequence[str], result: Result) -> None:
-        said = result.err.strip() or result.out.strip()
+        said = _said(result.data) or result.err.strip() or result.out.strip()
         super().__init__(f"quorate {' '.join(arguments)} ended with {result.code}: {said}")
         self.result = result
+
+
+def _said(data: Any) -> str:
+    """Why it ended so, of what it printed for scripts; progress on stderr says less."""
+    if not isinstance(data, dict):
+        return ""
+    if "message" in data:
+        return str(data["message"])
+    return f"request {data['request']} is {data['state']}" if "request" in data else ""
 
 
 async def run(

@@ -95,7 +95,8 @@ def init(
         _write_settings(directory, host, port)
         make_units(directory, plans, names=[host], now=host_clock.now())
     units = store.look(directory)
-    console.say(f"✓ {len(units)} crypto units made in {directory.path}, all in imprint mode")
+    plural = "s" if len(units) > 1 else ""
+    console.say(f"✓ {len(units)} crypto unit{plural} made in {directory.path}, all in imprint mode")
     for seen in units:
         certificate = seen.certified.opened()
         console.say(f"  {title(certificate)}  serial {certificate.serial}")

@@ -27,7 +27,9 @@ def host_in_words(directory: StateDirectory, units: Sequence[SeenUnit]) -> str:
         _line("Vendor root", grouped(units[0].certified.vendor_root)),
         _line("TLS certificate", grouped(_tls_certificate(directory))),
         _line("Address", _address(directory) or "not served yet"),
-        f"Fingerprint of these {len(units)} units, to be read to custodians:",
+        "Fingerprint of this unit, to be read to custodians:"
+        if len(units) == 1
+        else f"Fingerprint of these {len(units)} units, to be read to custodians:",
         f"  {grouped(_fingerprint(units))}",
     ]
     return "\n".join(lines)

@@ -36,11 +36,15 @@ _Ref = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
 # what is published
 
 
+IdempotencyKey = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+"""What a script calls a filing, so that it is filed once."""
+
+
 class FileRequest(Variant, tag="file-request"):
     """A signed `protocol.request.Filing`. With the same key it is filed once."""
 
     filing: Signed
-    idempotency_key: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None
+    idempotency_key: IdempotencyKey | None
 
 
 class UnitApproval(Struct):

@@ -216,6 +216,8 @@ async def reject(console: Console, number: int, reason: str, client: AgentClient
     """Says No to request ID, with a reason. While it is open you may still approve it."""
     from signer_agent.cli import rejecting
 
+    if not reason.strip():
+        raise Trouble(Exit.USAGE, "a No says why; nothing was rejected", next="give --reason TEXT")
     await rejecting.reject(client, console, number, Reason(reason))
 
 

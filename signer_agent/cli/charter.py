@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from protocol.charter import Chain, Charter, Floor
+from protocol.charter import Chain, Charter
 from protocol.displayable import PersonName
 from quorate import private_files
 from quorate.commands import Group, pass_console
@@ -44,27 +44,26 @@ def charter() -> None:
     "--signatures",
     type=_COUNT,
     metavar="N",
-    default=2,
-    show_default=True,
-    help="the least signature threshold",
+    help="the least signature threshold; as before, 2 in a first version",
 )
 @click.option(
     "--revocations",
     type=_COUNT,
     metavar="N",
-    default=2,
-    show_default=True,
-    help="the least revocation threshold",
+    help="the least revocation threshold; as before, 2 in a first version",
 )
 @click.option(
     "--exit-people",
     type=_COUNT,
     metavar="N",
-    default=2,
-    show_default=True,
-    help="how many different people must sign the exit from imprint mode",
+    help="how many different people must sign the exit from imprint mode; as before, 2 in a first "
+    "version",
 )
-@click.option("--alone", is_flag=True, help="one person may be alone; every screen says so")
+@click.option(
+    "--alone/--not-alone",
+    default=None,
+    help="whether one person may be alone, and every screen says so; as before, not in a first one",
+)
 @click.option("--without", multiple=True, metavar="PERSON", help="who isn't in it")
 @click.option("--without-key", multiple=True, metavar="NAME", help="which key, or SKI, isn't")
 @agent_option
@@ -72,17 +71,18 @@ def charter() -> None:
 async def new(
     console: Console,
     unit_files: Sequence[Path],
-    signatures: int,
-    revocations: int,
-    exit_people: int,
-    alone: bool,
+    signatures: int | None,
+    revocations: int | None,
+    exit_people: int | None,
+    alone: bool | None,
     without: Sequence[str],
     without_key: Sequence[str],
     client: AgentClient,
 ) -> None:
     """Proposes the next version: all enrolled people, with the signature keys that they offered.
 
-    Nobody is bound by it until they have compared its words with the others and accepted it.
+    Nobody is bound by it until they have compared its words with the others and accepted it. People
+    and keys that a version in force has left out stay out.
     """
     from signer_agent.local.messages import Ok, ProposeCharter
 
@@ -94,7 +94,7 @@ async def new(
         charter_proposal.units_of(unit_files)
         if unit_files
         else await charter_proposal.units_as_they_are(client, known),
-        Floor(signatures=signatures, revocations=revocations, exit_people=exit_people),
+        {"signatures": signatures, "revocations": revocations, "exit_people": exit_people},
         alone,
         charter_proposal.left_out(known, set(without), set(without_key)),
     )
@@ -129,6 +129,10 @@ async def show(console: Console, full: bool, export: Path | None, client: AgentC
         data = write_charter_file(_chain(known, version))
         private_files.write(export, data, untouched="nothing was exported", mode=0o644)
         console.say(f"✓ {export} written")
+        if not line.accepted_here:
+            console.say(
+                "! You haven't accepted it: for others to accept, not to check reports with."
+            )
     elif not line.accepted_here:
         console.say("Next: quorate charter accept")
     parts: list[Json] = [part.vp.hex() for part in known.parts]
@@ -276,4 +280,18 @@ def _as_json(line: CharterLine) -> dict[str, Json]:
         "accepted_by": list(line.accepted_by),
         "waiting_for": list(line.missing),
         "units": [unit.id.hex() for unit in line.charter.units],
+        "people": [
+            {
+                "name": person.name,
+                "agent": person.agent.hex(),
+                "keys": [key.ski.hex() for key in person.keys],
+            }
+            for person in line.charter.people
+        ],
+        "floor": {
+            "signatures": line.charter.floor.signatures,
+            "revocations": line.charter.floor.revocations,
+            "exit_people": line.charter.floor.exit_people,
+        },
+        "alone": line.charter.alone,
     }

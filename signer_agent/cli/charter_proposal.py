@@ -1,6 +1,6 @@
 """The next version of a charter, put together: units, people and the keys that they offered."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from protocol.charter import Charter, CharterUnit, Coordinator, Floor, Person
@@ -74,17 +74,34 @@ def left_out(known: Charters, people: set[str], keys: set[str]) -> set[bytes]:
     return {agents[name] for name in people} | {skis[name] for name in keys}
 
 
+def _left_out_before(versions: Sequence[Charter]) -> set[bytes]:
+    """Agents and keys that a version named and the newest doesn't: they were taken out of it."""
+    if not versions:
+        return set()
+    named = [_named(charter) for charter in versions]
+    return set().union(*named) - named[-1]
+
+
+def _named(charter: Charter) -> set[bytes]:
+    agents: set[bytes] = {person.agent for person in charter.people}
+    return agents | {key.ski for person in charter.people for key in person.keys}
+
+
 def next_version(
     status: Status,
     known: Charters,
     units: tuple[CharterUnit, ...],
-    floor: Floor,
-    alone: bool,
+    floor: Mapping[str, int | None],
+    alone: bool | None,
     without: set[bytes],
 ) -> Charter:
-    """`without` are the agents and keys that are left out."""
+    """`without` are the agents and keys that are left out; None is as in the version before."""
     before = [one.charter for one in known.versions if one.in_force]
     previous = before[-1] if before else None
+    without = without | _left_out_before(before)
+    least = (
+        Floor(signatures=2, revocations=2, exit_people=2) if previous is None else previous.floor
+    )
     people = []
     for one in sorted(known.agents, key=lambda it: it.person):
         if one.agent in without:
@@ -106,8 +123,8 @@ def next_version(
             units=units,
             people=tuple(people),
             coordinator=coordinator,
-            floor=floor,
-            alone=alone,
+            floor=least.but(**{name: count for name, count in floor.items() if count is not None}),
+            alone=previous is not None and previous.alone if alone is None else alone,
         )
     except ValueError as error:
         raise Trouble(

@@ -120,6 +120,7 @@ async def status(client: AgentClient, console: Console) -> None:
             "instance": found.instance,
             "agent": found.agent.hex(),
             "connected": found.connected,
+            "why_not_connected": None if found.connected else found.why,
             "charter": found.charter,
             "accepted": found.accepted,
             "open": list(found.waiting),

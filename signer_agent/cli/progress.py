@@ -78,7 +78,8 @@ async def behind(client: Party, request: Request) -> str:
         for one in await client.open_requests()
         if one.id < request.id and targets & set(one.filing.targets)
     ]
-    return f" behind request {names(numbers)}" if numbers else ""
+    plural = "s" if len(numbers) > 1 else ""
+    return f" behind request{plural} {names(numbers)}" if numbers else ""
 
 
 def complete(request: Request, people: People) -> bool:

@@ -9,6 +9,8 @@ from typing import TypeVar
 from protocol.displayable import InstanceName, PersonName
 from protocol.identifiers import IdentityKey, UnitId
 from protocol.request import Request
+from protocol.schema import from_bytes, to_bytes
+from protocol.violations import Violation
 from quorate import private_files
 from quorate.exits import Exit, Trouble
 from signer_agent.client.party import KnownCharters, OfferedPart
@@ -16,6 +18,7 @@ from signer_agent.desk.filing import Wish
 from signer_agent.directory import AgentDirectory
 from signer_agent.local import wire
 from signer_agent.local.messages import (
+    MAX_BYTES,
     Answer,
     Charters,
     Failed,
@@ -36,6 +39,21 @@ from signer_agent.local.messages import (
 A = TypeVar("A")
 _SELECTION = "selection.json"
 _LIMIT = 64 * 1024
+
+
+def _check(question: Question) -> None:
+    """Usage trouble for what the daemon wouldn't take: texts are as people typed them."""
+    try:
+        from_bytes(type(question), to_bytes(question), limit=MAX_BYTES)
+    except UnicodeEncodeError:
+        why = "a text isn't UTF-8"
+    except Violation as violation:
+        why = str(violation)
+    else:
+        return
+    raise Trouble(
+        Exit.USAGE, f"the agent can't be asked that: {why}", next="say it shorter, or otherwise"
+    )
 
 
 class AgentClient:
@@ -155,6 +173,7 @@ class AgentClient:
 
     async def ask(self, question: Question, answer: type[A]) -> A:
         """The daemon's answer; its objection, or that it isn't there, as Trouble."""
+        _check(question)
         reader, writer = await self._connect()
         try:
             await wire.send(writer, question)

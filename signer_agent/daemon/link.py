@@ -8,6 +8,7 @@ connection it tries again, at growing intervals; what was not acknowledged is se
 import asyncio
 import contextlib
 import hashlib
+import os
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,9 +20,7 @@ from protocol.charter import Coordinator
 from protocol.displayable import shown
 from protocol.identifiers import Instant, Nonce
 from protocol.schema import Struct
-from protocol.session.handshake import (
-    Enrolment,
-)
+from protocol.session.handshake import Enrolment
 from protocol.session.messages import (
     CANT_STORE,
     MAX_MESSAGE_BYTES,
@@ -107,7 +106,7 @@ class Link:
                 try:
                     await self._one_session(http)
                 except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                    self._gone(f"{type(error).__name__}: {error}")
+                    self._gone(_in_words(error))
                 except Violation as violation:
                     self._gone(str(violation))
                     _log.error("session ended", why=str(violation))
@@ -288,6 +287,18 @@ class Link:
         for future in self._answers.values():
             if not future.done():
                 future.set_exception(error or ConnectionResetError(why))
+
+
+def _in_words(error: Exception) -> str:
+    """Why there is no connection, for people; the libraries' words name their own objects."""
+    match error:
+        case aiohttp.ClientConnectorError(os_error=cause):
+            number = cause.errno or 0
+            return os.strerror(number) if number > 0 else cause.strerror or str(cause)
+        case TimeoutError():
+            return "it took too long"
+        case _:
+            return str(error) or type(error).__name__
 
 
 def _any_certificate() -> ssl.SSLContext:

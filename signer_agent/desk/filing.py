@@ -9,7 +9,7 @@ from protocol.identifiers import Digest, Duration, Instant, Nonce, UnitId, short
 from protocol.refusals import Refusal, Rule, refuse
 from protocol.request import DEFAULT_VALIDITY, CeremonyStep, Filing
 from protocol.schema import Struct
-from protocol.session.messages import FileRequest
+from protocol.session.messages import FileRequest, IdempotencyKey
 from protocol.signing.labels import Label
 from protocol.signing.statements import Sign, sign_statement
 from quorate.exits import Exit
@@ -44,7 +44,7 @@ class Wish(Struct):
     valid_for: Duration
     leave_out: bool
     ahead: bool
-    idempotency_key: str | None
+    idempotency_key: IdempotencyKey | None
 
 
 def wish(body: Body, targets: Iterable[UnitId], purpose: str = "") -> Wish:

@@ -24,7 +24,7 @@ from protocol.live import NotRecalled
 from protocol.report.evidence import SealedEvidence
 from protocol.request import Announcement, Request
 from protocol.schema import Struct, Variant
-from protocol.session.messages import AgentNews
+from protocol.session.messages import AgentNews, IdempotencyKey
 from protocol.unit_state import UnitState
 from signer_agent.desk.filing import Wish
 from signer_agent.desk.receipts import UnitResult
@@ -92,7 +92,7 @@ class FileWish(Variant, tag="file"):
 class GetFiled(Variant, tag="filed"):
     """The request that was filed here before under an idempotency key, if any."""
 
-    idempotency_key: str
+    idempotency_key: IdempotencyKey
 
 
 class GetRequests(Variant, tag="requests"):

@@ -10,11 +10,17 @@ import pytest
 from sqlalchemy import text
 
 from coordinator.store.database import Database, migrate
-from protocol.identifiers import Instant
+from protocol.identifiers import Instant, Signature
+from protocol.session.messages import FileRequest
+from protocol.signing.statements import Signed
+from protocol.violations import Violation
 from quorate import state_lock
 from quorate.exits import Exit, Trouble
+from signer_agent.kept import Kept, Sent
 from signer_agent.store import AgentStore
+from signer_agent.trust.charters import CharterBook
 from signer_agent.trust.witness import Sighting
+from tests.cast.people import INSTANCE
 
 SEEN = Sighting(size=1, at=Instant(2))
 
@@ -40,6 +46,17 @@ def test_an_agents_store_whose_bytes_changed(tmp_path: Path):
         with pytest.raises(Trouble, match="isn't as it was written") as caught:
             read()
         assert caught.value.exit is Exit.DAMAGED
+    store.close()
+
+
+def test_what_no_coordinator_would_take_is_not_kept(tmp_path: Path):
+    """It would be sent again in every session, and end it."""
+    store = AgentStore(tmp_path / "agent.db")
+    kept = Kept.load(store, CharterBook(instance=INSTANCE, practice=True))
+    filing = Signed(statement=b"", signature=Signature(bytes(64)))
+    with pytest.raises(Violation, match="length <= 100"):
+        kept.keep_sent(FileRequest(filing=filing, idempotency_key="x" * 101), None)
+    assert not kept.sent and not store.all("sent", Sent)
     store.close()
 
 

@@ -127,6 +127,18 @@ def test_an_agent_that_isnt_running(stack: Rehearsal, bob: Actor, number: int):
         bob.until(("agent", "status"), lambda data: data["connected"] or None)
 
 
+def test_a_coordinator_that_isnt_running(stack: Rehearsal, bob: Actor, number: int):
+    stack.coordinator.kill()
+    try:
+        refused = "Connection refused"
+        bob.until(("agent", "status"), lambda data: data["why_not_connected"] == refused or None)
+        said = bob.refused("agent", "show", str(number), code=7)
+        assert said["message"].endswith(f"is out of reach: {refused}")
+    finally:
+        stack.coordinator.start()
+        bob.until(("agent", "status"), lambda data: data["connected"] or None)
+
+
 def test_settings_of_an_agent(bob: Actor, tmp_path: Path):
     """A flag goes over the file, and what nobody knows in the file is said."""
     shutil.copy(bob.directory / "agent.toml", tmp_path)
@@ -153,14 +165,25 @@ def test_without_a_terminal_a_prompt_is_usage_and_nothing_is_filed(bob: Actor, n
         ["tke", "sigkey-add"],
         ["tke", "cryptounit-thrhld-set", "--signature", "1", "--revocation", "1"],
         ["tke", "cryptounit-zeroize"],
-        ["charter", "new"],
     ]
     bob.choose()
-    for arguments in asked[:4]:
+    for arguments in asked:
         said = bob.refused(*arguments, code=2)
         assert said["exit"] == "usage"
         assert said["next"].startswith("give --"), said
     assert bob.requests() == before
+
+
+def test_a_key_part_is_made_in_one_way(bob: Actor):
+    add = ("tke", "mk-add", "--description", "x")
+    asked = bob.refused(*add, "--value", code=2)
+    assert asked["next"] == "give --value-fd N"
+    for ways in ((), ("--random", "--value"), ("--random", "--value-fd", "0")):
+        said = bob.refused(*add, *ways, code=2)
+        assert said["expected"] == "one of --random, --value, --value-fd N"
+    closed = bob.refused(*add, "--value-fd", "99", code=2)
+    assert closed["message"].startswith("--value-fd: descriptor 99 can't be read")
+    assert not list(bob.keys.glob("*.part"))
 
 
 def test_zeroize_wants_the_instances_name(bob: Actor, stack: Rehearsal):

@@ -29,6 +29,17 @@ def test_a_key_is_replaced_by_a_new_version_of_the_charter(quorate_stack):
     removed = alice.file("cryptounit-admin-rm", "--key", "carol")
     assert bob.approve(removed)["state"] == "executed"
     (carol.keys / "carol.sig").unlink()
+    third = alice.run("charter", "new", "--revocations", "3").data["digest"]
+    carol.until(("charter", "show"), lambda data: data["digest"] == third or None)
+    shown = carol.run("charter", "show").data
+    assert old not in str(shown) and new in str(shown), "a key that was left out stays out"
+    assert (shown["floor"], shown["alone"]) == (
+        {"signatures": 2, "revocations": 3, "exit_people": 2},
+        False,
+    )
+    fourth = alice.run("charter", "new", "--signatures", "3").data["digest"]
+    carol.until(("charter", "show"), lambda data: data["digest"] == fourth or None)
+    assert carol.run("charter", "show").data["floor"]["revocations"] == 2, "as in force"
     last = alice.file("cryptounit-thrhld-set", "--signature", "2", "--revocation", "2")
     done = carol.approve(last)
     assert (done["state"], sorted(done["approvals"])) == ("executed", sorted([alice.ski, new]))

@@ -7,6 +7,7 @@ import pytest
 
 from coordinator.rehearsal.acting import Actor
 from coordinator.rehearsal.kit import Rehearsal
+from coordinator.rehearsal.process import CommandFailed
 from protocol.record.entries import EntryKind
 
 pytestmark = [pytest.mark.xdist_group("three custodians"), pytest.mark.timeout(300)]
@@ -187,6 +188,8 @@ def test_a_contributor_who_says_no_ends_a_load(people):
     alice.until(("charter", "show"), lambda data: set(vps) <= set(data["announced_parts"]) or None)
     number = alice.file("cryptounit-mk-load", "--part", vps[0], "--part", vps[1])
     assert bob.reject(number, "part 2 isn't the one I read out")["state"] == "rejected"
+    with pytest.raises(CommandFailed, match=f"with 3: request {number} has ended, rejected"):
+        alice.run("agent", "watch", str(number))
     assert alice.wait(number)["state"] == "rejected"
     assert new_register(bob) == {"Empty"}
 
@@ -210,3 +213,20 @@ def test_a_part_file_that_cant_be_used_says_why(people):
     assert bob.approve(number)["sealed_units"] == 2
     assert alice.wait(number)["receipts_verified"] == 2
     alice.file("cryptounit-mk-clrnew")
+
+
+def test_texts_that_are_too_long_are_usage_and_lock_nobody_out(people):
+    """What the coordinator wouldn't take isn't kept: it would end every session from then on."""
+    alice, _, _ = people
+    alice.choose()
+    file = ("tke", *AS_THEY_ARE, "--unsigned")
+    before = alice.requests()
+    for more in (("--purpose", "x" * 501), ("--idempotency-key", "x" * 101)):
+        assert "length <= " in alice.refused(*file, *more, code=2)["message"]
+    said = alice.refused("agent", "reject", "1", "--reason", "x" * 501, code=2)
+    assert "length <= 500" in said["message"]
+    said = alice.refused("agent", "reject", "1", "--reason", "\udcff", code=2)
+    assert "UTF-8" in said["message"]
+    assert alice.refused("agent", "reject", "1", "--reason", " ", code=2)["exit"] == "usage"
+    assert alice.requests() == before
+    assert alice.run("agent", "status").data["connected"]

@@ -4,14 +4,21 @@ from collections.abc import Sequence
 
 import click
 
-from protocol.displayable import is_printable_string
+from protocol.displayable import is_printable_string, shown
 from protocol.files.keyfile_header import PartName
 from protocol.secrets import Secret
 from quorate import clock
 from quorate.commands import Command, pass_console
 from quorate.console import Console
 from quorate.exits import Exit, Json, Trouble
-from quorate.prompts import PasswordSource, answer, confirmed, password_options
+from quorate.prompts import (
+    PasswordSource,
+    answer,
+    confirmed,
+    drained,
+    hidden,
+    password_options,
+)
 from signer_agent.cli.place import agent_option
 from signer_agent.cli.tke.sigkeys import sent_or_kept
 from signer_agent.client.agent_client import AgentClient
@@ -53,8 +60,8 @@ def mks(console: Console, client: AgentClient) -> None:
 
 
 @click.command(cls=Command)
-@click.option("--random", "kind", flag_value="random", help="32 random bytes")
-@click.option("--value", "kind", flag_value="value", help="64 hex digits, typed hidden")
+@click.option("--random", is_flag=True, help="32 random bytes")
+@click.option("--value", is_flag=True, help="64 hex digits, typed hidden")
 @click.option(
     "--value-fd",
     type=click.IntRange(min=0),
@@ -67,7 +74,8 @@ def mks(console: Console, client: AgentClient) -> None:
 @pass_console
 async def mk_add(
     console: Console,
-    kind: str | None,
+    random: bool,
+    value: bool,
     value_fd: int | None,
     description: str | None,
     password_source: PasswordSource,
@@ -76,21 +84,18 @@ async def mk_add(
     """Makes a key part file. The instance is told its verification pattern, not its value."""
     settings = client.directory.read()
     await client.ask(GetStatus(), Status)  # there has to be an agent, or nothing is made
-    if kind is None and value_fd is None:
+    if random + value + (value_fd is not None) != 1:
         raise Trouble(
             Exit.USAGE,
             "a key part is random or given",
-            expected="--random or --value",
+            expected="one of --random, --value, --value-fd N",
             next="quorate tke mk-add --random",
         )
     if value_fd is not None:
-        with open(value_fd, "rb", closefd=False) as file:
-            part = part_files.part_from_hex(Secret(file.read(4096)))
-    elif kind == "value":
-        digits = PasswordSource().passwords(console).ask("Key part, 64 hex digits:")
-        part = part_files.part_from_hex(digits)
-        again = PasswordSource().passwords(console).ask("The same again:")
-        if not part.matches(part_files.part_from_hex(again)):
+        part = part_files.part_from_hex(Secret(drained(value_fd, "--value-fd")))
+    elif value:
+        part = _typed(console, "Key part, 64 hex digits:")
+        if not part.matches(_typed(console, "The same again:")):
             raise Trouble(Exit.REFUSED, "the two aren't the same; no key part was made")
     else:
         part = part_files.new_part()
@@ -101,7 +106,9 @@ async def mk_add(
             Exit.REFUSED,
             "a description has 1 to 30 letters, digits, blanks or any of '()+,-./:=?; no key part "
             "was made",
-            found=f"{len(description)} characters",
+            found=shown(description)
+            if len(description) <= 30
+            else f"{len(description)} characters",
             next="choose another",
         )
     password = password_source.passwords(console).choose()
@@ -122,6 +129,10 @@ async def mk_add(
     if not await sent_or_kept(client, told):
         console.say("! Not told yet: your agent does it once it has its coordinator.")
     console.object({"name": description, "vp": made.vp.hex(), "file": str(made.path)})
+
+
+def _typed(console: Console, question: str) -> Secret:
+    return part_files.part_from_hex(hidden(console, question, instead="--value-fd N"))
 
 
 @click.command(cls=Command)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 
 from protocol.claims import KeyClaim, ProvenKey
-from protocol.displayable import AdministratorName, is_printable_string
+from protocol.displayable import AdministratorName, is_printable_string, shown
 from protocol.files.keyfile import KeyFileError
 from protocol.identifiers import IdentityKey, Signature
 from protocol.signing.algorithms import Algorithm
@@ -84,7 +84,7 @@ async def sigkey_add(
             Exit.REFUSED,
             "an administrator's name has 1 to 30 letters, digits, blanks or any of '()+,-./:=?; "
             "no key was made",
-            found=f"{len(name)} characters",
+            found=shown(name) if len(name) <= 30 else f"{len(name)} characters",
             next="choose another name",
             rule="ADMINISTRATOR_NAME",
             returns=7,
