@@ -17,7 +17,7 @@ from coordinator.wire.values import Json
 from protocol.refusals import FACTS, Rule
 from protocol.secrets import Secret
 from protocol.violations import Violation
-from quorate import tls
+from quorate import https, tls
 from quorate.exits import Exit, Trouble
 from quorate.unavailable import Unavailable
 
@@ -142,7 +142,7 @@ class Transport:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._context),
+                connector=https.connector(self._context),
                 trust_env=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )

@@ -24,7 +24,7 @@ from protocol.schema import Struct, from_bytes, to_bytes
 from protocol.signing.statements import Signed
 from protocol.unit_identity import CertifiedUnit
 from protocol.violations import Violation
-from quorate import tls
+from quorate import https, tls
 from quorate.unavailable import Unavailable
 
 A = TypeVar("A")
@@ -130,7 +130,7 @@ class HostClient:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 f"https://{self._address}",
-                connector=aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=self._context),
+                connector=https.connector(self._context, limit=_CONNECTIONS),
                 timeout=_TIMEOUT,
                 auto_decompress=False,
                 trust_env=False,

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 from cryptography import x509
 
-from quorate import clock, tls
+from quorate import clock, https, tls
 from quorate.exits import Exit, Trouble
 from quorate.tls import Fingerprint
 
@@ -165,3 +165,35 @@ def test_a_certificate_is_never_made_in_place_of_another(tmp_path: Path):
 def test_a_fingerprint_has_32_bytes():
     with pytest.raises(ValueError, match="32 bytes"):
         tls.client_context(Fingerprint(b"short"))
+
+
+async def test_a_closed_client_leaves_no_connection_to_who_says_no_goodbye(tmp_path: Path):
+    """The other side closes nothing; what was answered with `Connection: close` is gone as well."""
+    certificate, key, fingerprint = _made(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = asyncio.create_task(
+            asyncio.to_thread(_silent_goodbye, listening, tls.server_context(certificate, key))
+        )
+        pool = https.connector(tls.client_context(fingerprint))
+        async with aiohttp.ClientSession(connector=pool) as session:
+            url = f"https://127.0.0.1:{listening.getsockname()[1]}/"
+            async with session.get(url) as answer:
+                assert await answer.text() == "no"
+        await server
+
+
+def _silent_goodbye(listening: socket.socket, context: ssl.SSLContext) -> None:
+    """Answers one request, hears the client's goodbye, and waits for the end of the connection."""
+    plain, _ = listening.accept()
+    with context.wrap_socket(plain, server_side=True) as secured:
+        secured.settimeout(10)
+        while b"\r\n\r\n" not in secured.recv(4096):
+            pass
+        secured.sendall(b"HTTP/1.1 400 No\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno")
+        with (
+            contextlib.suppress(ConnectionResetError),
+            socket.socket(fileno=secured.detach()) as rest,
+        ):
+            rest.settimeout(10)
+            while rest.recv(4096):  # first the goodbye, then the end
+                pass
