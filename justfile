@@ -9,7 +9,7 @@ check:
 
 # pytest only, in .venv: just test -k register
 test *arguments:
-    .venv/bin/pytest -n 2 --dist loadgroup {{arguments}}
+    .venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder {{arguments}}
 
 # a whole practice ceremony
 demo *arguments:

@@ -178,7 +178,7 @@ def test_every_check_runs_and_one_that_fails_fails_all(machine: Machine):
         "ruff check .",
         "mypy ",
         "lint-imports ",
-        "pytest -n 2 --dist loadgroup -k register",
+        "pytest -n 2 --dist loadfile --no-loadscope-reorder -k register",
     ]
     assert result.stderr.splitlines()[-1] == "failed: mypy"
 

@@ -85,7 +85,6 @@ def five(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return demo(keep, *arguments)
 
 
-@pytest.mark.xdist_group("five agents")
 def test_five_agents_a_threshold_of_three_and_faults(five: Any):
     keys = {one["ski"] for unit in five["units"] for one in unit["administrators"]}
     assert len(keys) == 5
@@ -99,13 +98,11 @@ def test_five_agents_a_threshold_of_three_and_faults(five: Any):
     assert len(signed["cryptounit-mk-load"]) == len(signed["cryptounit-mk-setimm"]) == 1
 
 
-@pytest.mark.xdist_group("five agents")
 def test_a_report_without_a_charter_is_not_anchored(five: Any):
     said = quorate("verify", five["report"], code=8)
     assert said["exit"] == "not anchored"
 
 
-@pytest.mark.xdist_group("five agents")
 def test_any_changed_byte_of_a_report_is_an_alarm(five: Any, tmp_path: Path):
     data = Path(five["report"]).read_bytes()
     for place in (0, len(data) // 3, len(data) // 2, len(data) - 2):
@@ -116,7 +113,6 @@ def test_any_changed_byte_of_a_report_is_an_alarm(five: Any, tmp_path: Path):
         assert quorate("verify", str(bad), "--charter", five["charter"], code=12)["exit"] == "alarm"
 
 
-@pytest.mark.xdist_group("five agents")
 def test_a_charter_of_somebody_else_is_an_alarm(five: Any, tmp_path: Path):
     other = bytearray(Path(five["charter"]).read_bytes())
     other[len(other) // 2] ^= 1

@@ -9,7 +9,7 @@ import pytest
 from coordinator.rehearsal.acting import Actor
 from coordinator.rehearsal.kit import Rehearsal
 
-pytestmark = [pytest.mark.xdist_group("key file troubles"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from coordinator.rehearsal.plan import Plan, Silent
 from coordinator.rehearsal.process import command_line
 from tests.scenarios.operators import TwoHosts
 
-pytestmark = [pytest.mark.xdist_group("operator without agent"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")

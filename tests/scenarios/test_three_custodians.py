@@ -10,7 +10,7 @@ from coordinator.rehearsal.kit import Rehearsal
 from coordinator.rehearsal.process import CommandFailed
 from protocol.record.entries import EntryKind
 
-pytestmark = [pytest.mark.xdist_group("three custodians"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 AS_THEY_ARE = ("cryptounit-thrhld-set", "--signature", "2", "--revocation", "2")
 """A command that needs the signature threshold and changes nothing but the state version."""
