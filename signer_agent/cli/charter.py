@@ -111,16 +111,28 @@ async def new(
 @charter.command("new-coordinator")
 @click.argument("file", type=_FILE)
 @click.argument("proposal", type=_NEW_FILE)
+@click.option(
+    "--units",
+    "unit_files",
+    type=_FILE,
+    multiple=True,
+    help="what `quorate unit show --export` wrote at a host just now; again for each",
+)
 @agent_option
 @pass_console
 async def new_coordinator(
-    console: Console, file: Path, proposal: Path, client: AgentClient
+    console: Console,
+    file: Path,
+    proposal: Path,
+    unit_files: Sequence[Path],
+    client: AgentClient,
 ) -> None:
     """Proposes the next version, which names the coordinator of FILE and changes nothing else.
 
     For when the coordinator is lost, or a backup of it was put back: a fresh one takes over. FILE
     is what `quorate coordinator show --export` wrote there. The version is written to PROPOSAL:
-    nobody who is lost or can't be trusted has to carry it. Works off line.
+    nobody who is lost or can't be trusted has to carry it. Works off line; of units that your agent
+    can't reach and last saw in imprint mode it takes what they have done since, with --units.
     """
     from protocol.files.coordinator_file import read_coordinator_file
     from protocol.files.takeover_file import write_takeover_file
@@ -135,7 +147,11 @@ async def new_coordinator(
     known = await client.ask(GetCharters(), Charters)
     requests = (await client.ask(GetRequests(), Requests)).requests
     takeover = charter_proposal.with_coordinator(
-        status, known, offered, highest=max((one.id for one in requests), default=0)
+        status,
+        known,
+        offered,
+        charter_proposal.units_of(unit_files),
+        highest=max((one.id for one in requests), default=0),
     )
     made = takeover.newest
     data = write_takeover_file(takeover)

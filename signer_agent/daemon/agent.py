@@ -76,7 +76,7 @@ from signer_agent.steps import (
     SEEN_KEPT,
     SIGNATURE_KEPT,
 )
-from signer_agent.trust.charters import own_entry, same_coordinator
+from signer_agent.trust.charters import not_overtaken, own_entry, same_coordinator
 from signer_agent.trust.evidence import (
     AskConsistency,
     AskHistory,
@@ -315,6 +315,11 @@ class Agent:
         stranger = own_entry(charter, self.settings.person, self.identity.key, self._own_keys())
         if stranger is not None:
             return stranger
+        late = not_overtaken(
+            self.kept.book, version, [one.history for one in self.kept.memory.units.values()]
+        )
+        if late is not None:
+            return late
         acceptance = Acceptance(
             charter=version,
             instance=charter.instance,

@@ -276,10 +276,15 @@ class CharterLine(Struct):
 
 
 class SeenUnit(Struct):
-    """A unit, and the last receipt that was seen of it."""
+    """A unit, the last receipt that was seen of it, and whether that left it in imprint mode.
+
+    `now` says that the unit itself has just signed that it is the last one.
+    """
 
     unit: UnitId
     last_receipt: Digest
+    imprint: bool
+    now: bool
 
 
 class Charters(Variant, tag="charters"):

@@ -63,6 +63,7 @@ from signer_agent.local.messages import (
 )
 from signer_agent.objections import Objection, object_to, of_trouble
 from signer_agent.trust.charters import accepted_version, claimed_person
+from signer_agent.trust.evidence import Evidence
 from signer_agent.trust.witness import forked
 
 _log = structlog.get_logger("agent.local")
@@ -269,11 +270,14 @@ class _Handler:
     async def _charters(self) -> Charters:
         agent = self._agent
         book = agent.kept.book
+        looked: Evidence | Objection | None = None
         if agent.link.connected and book.known:
             # Which versions there are is known without the coordinator, too.
             with contextlib.suppress(Unavailable):
-                await agent.look()
+                looked = await agent.look()
             book = agent.kept.book
+        answers = looked.units if isinstance(looked, Evidence) else {}
+        now = {unit for unit, one in answers.items() if one.answer is not None}
         histories = {unit: seen.history for unit, seen in agent.kept.memory.units.items()}
         lines = []
         for digest, known in sorted(book.known.items(), key=lambda one: one[1].charter.number):
@@ -299,7 +303,12 @@ class _Handler:
             coordinator=agent.link.coordinator.identity,
             log=agent.link.coordinator.log,
             seen=tuple(
-                SeenUnit(unit=unit, last_receipt=history.last_receipt)
+                SeenUnit(
+                    unit=unit,
+                    last_receipt=history.last_receipt,
+                    imprint=history.state.imprint,
+                    now=unit in now,
+                )
                 for unit, history in sorted(histories.items())
             ),
         )

@@ -5,11 +5,11 @@ force the agent judges itself, from acceptances that it verified and histories t
 once a version was in force it is so for ever, so that is kept.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from protocol.accession import Accession, accession
+from protocol.accession import Accession, accession, overtaken
 from protocol.charter import (
     MAX_PEOPLE,
     Acceptance,
@@ -25,7 +25,8 @@ from protocol.receipts import Receipt
 from protocol.schema import from_bytes
 from protocol.signing.statements import Signed
 from protocol.violations import Violation
-from signer_agent.objections import Objection, alarm
+from quorate.exits import Exit
+from signer_agent.objections import Objection, alarm, object_to
 
 MAX_VERSIONS = 1000
 _MAX_ACCEPTANCES = 2 * MAX_PEOPLE
@@ -309,6 +310,29 @@ def own_entry(
         found=", ".join(grouped(ski) for ski in strange),
         next="is that key yours? Put its file here, then accept again. If not, call the others",
         rule="OWN_ENTRY",
+    )
+
+
+def not_overtaken(
+    book: CharterBook, version: Digest, histories: Iterable[History]
+) -> Objection | None:
+    """NOT_OVERTAKEN: a version that can't come into force any more isn't accepted.
+
+    Nothing else could be accepted in its place.
+    """
+    charter = book.known[version].charter
+    units = [history.unit for history in histories if overtaken(charter, history)]
+    if version in book.in_force or not units:
+        return None
+    places = [unit.certificate.location for unit in charter.units if unit.id in units]
+    return object_to(
+        Exit.REFUSED,
+        f"version {charter.number} of the charter can't come into force any more; it wasn't "
+        "accepted",
+        expected="its units in imprint mode, or out of it before the receipt that it names",
+        found=", ".join(map(str, places)),
+        next="make it anew, with the units' newest receipts",
+        rule="NOT_OVERTAKEN",
     )
 
 
