@@ -5,20 +5,18 @@ all, and the coordinator takes no instance over by a version that doesn't name i
 """
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from protocol.charter import Coordinator
 from protocol.displayable import InstanceName
-from protocol.schema import from_plain
+from protocol.schema import Struct, from_plain
 from protocol.violations import Violation
 
 MAX_BYTES = 4096
 _FORMAT = "coordinator file 1"
 
 
-@dataclass(frozen=True)
-class OfferedCoordinator:
+class OfferedCoordinator(Struct):
     """A coordinator that was made for an instance."""
 
     instance: InstanceName
@@ -44,11 +42,11 @@ def read_coordinator_file(data: bytes) -> OfferedCoordinator:
     try:
         content: Any = json.loads(data if len(data) <= MAX_BYTES else b"")
         keys = {name: bytes.fromhex(content[name]) for name in ("identity", "log")}
-        practice, instance = content["practice"], InstanceName(content["instance"])
-        coordinator = from_plain(Coordinator, {"url": content["url"], **keys})
+        said = {name: content[name] for name in ("instance", "practice")}
+        url = content["url"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise Violation("not a coordinator file") from None
-    offered = OfferedCoordinator(instance, practice is True, coordinator)
+    offered = from_plain(OfferedCoordinator, {**said, "coordinator": {"url": url, **keys}})
     if write_coordinator_file(offered) != data:
         raise Violation("a coordinator file that was edited")
     return offered
