@@ -61,6 +61,7 @@ def test_a_fresh_coordinator_takes_over_from_one_that_was_put_back(quorate_stack
     stack: Rehearsal = quorate_stack(people=3, units=2)
     stack.initialise(threshold=2)
     alice, bob, carol = stack.people
+    amy = stack.operator("amy")
     stack.coordinator.stop()
     backup = stack.directory / "backup"
     shutil.copytree(stack.directory / "coordinator", backup)
@@ -77,6 +78,7 @@ def test_a_fresh_coordinator_takes_over_from_one_that_was_put_back(quorate_stack
     said = alice.refused("agent", "report", str(stack.directory / "none"), code=12)
     assert said["rule"] == "LOG_GOES_ON" and "quorate charter new-coordinator" in said["next"]
     assert "this log lacks entries that agents have seen" in stack.coordinator.log
+    assert "a backup of this coordinator was put back" in amy.run("requests", "list").err
     stack.coordinator.stop()
 
     new, offered, _ = fresh(stack)
