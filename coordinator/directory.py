@@ -54,6 +54,16 @@ class CoordinatorDirectory:
         """HOST:PORT where it listens."""
         return self.path / "address"
 
+    def url(self) -> str:
+        """Where it listened last; usage trouble where it never did."""
+        if not self.address.exists():
+            raise Trouble(
+                Exit.USAGE,
+                "this coordinator has never listened, so its address isn't known",
+                next="serve it first, or give --url https://HOST:PORT",
+            )
+        return f"https://{self.address.read_text().strip()}"
+
     def make_keys(self, entropy: bytes) -> None:
         """Writes both keys from 64 random bytes; the identity key last: once it is there, both are.
 

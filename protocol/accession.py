@@ -96,9 +96,18 @@ def _outdated(candidate: Charter, history: History) -> bool:
     unit = candidate.unit(history.unit)
     if unit is None:
         return False
-    named = history.position(unit.last_receipt)
+    return history.position(unit.last_receipt) is None or overtaken(candidate, history)
+
+
+def overtaken(candidate: Charter, history: History) -> bool:
+    """Whether the unit left imprint mode under another version after the receipt that this names.
+
+    Then it can't come into force any more, whatever follows.
+    """
+    unit = candidate.unit(history.unit)
+    named = None if unit is None else history.position(unit.last_receipt)
     if named is None:
-        return True
+        return False
     return any(
         isinstance(entry, Receipt)
         and entry.before.imprint

@@ -176,8 +176,9 @@ class Acceptance(Struct):
 class Chain:
     """The versions of one instance's charter from the first on, each naming the one before.
 
-    Violation when they don't. The older versions stay known, so that who accepts the newest can
-    judge the whole history.
+    Violation when they don't, or when one names a log again that another has left: what agents saw
+    of that log is forgotten, so nobody would notice what was changed in it. The older versions stay
+    known, so that who accepts the newest can judge the whole history.
     """
 
     def __init__(self, versions: Iterable[Charter]) -> None:
@@ -192,6 +193,7 @@ class Chain:
             if (charter.instance, charter.practice) != (first.instance, first.practice):
                 raise Violation(f"charter version {charter.number} is of another instance")
             expected = charter.digest
+        _no_log_returns(self.versions)
         self._by_digest = {charter.digest: charter for charter in self.versions}
 
     @property
@@ -210,6 +212,17 @@ class Chain:
             if person is not None:
                 return person, charter
         return None
+
+
+def _no_log_returns(versions: tuple[Charter, ...]) -> None:
+    left: set[IdentityKey] = set()
+    for before, after in pairwise(versions):
+        if after.coordinator.log != before.coordinator.log:
+            left.add(before.coordinator.log)
+        if after.coordinator.log in left:
+            raise Violation(
+                f"charter version {after.number} names a log that an earlier version has left"
+            )
 
 
 def open_acceptance(

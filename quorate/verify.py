@@ -1,6 +1,7 @@
 """`quorate verify`: checks a ceremony report against a charter of the reader's own, off line."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -78,6 +79,9 @@ def verify(console: Console, report: Path, charter: Path | None) -> None:
         f"their units; {log['size']} log entries"
         + (f", {others} of them of other instances" if others else "")
     )
+    earlier = summary.get("earlier_logs")
+    if earlier is not None:
+        console.say(f"! {_told_by_units(earlier)}")
     for line in summary["alone"]:
         console.say(f"! alone: {line}")
     for line in summary["two_roles"]:
@@ -85,6 +89,17 @@ def verify(console: Console, report: Path, charter: Path | None) -> None:
     if not summary["alone"]:
         console.say("  Nobody was ever alone.")
     console.object({"report": str(report), "charter_version": anchor.number, "summary": summary})
+
+
+def _told_by_units(earlier: dict[str, Any]) -> str:
+    """What a report says of the time before its log."""
+    commands = len({one["request"] for one in earlier["commands"]})
+    plural = "" if commands == 1 else "s"
+    return (
+        f"{commands} command{plural} ran under charter versions that name an earlier log, which "
+        "isn't here: the units' receipts prove what ran and who signed; who asked, who said No and "
+        "what never ran they don't"
+    )
 
 
 def _read(path: Path) -> bytes:

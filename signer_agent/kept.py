@@ -10,14 +10,24 @@ from protocol.charter import Charter
 from protocol.claims import ProvenKey
 from protocol.history import verify_history
 from protocol.identifiers import SKI, Digest, IdentityKey, Instant, UnitId
-from protocol.request import Announcement, Filing, Request, open_announcement
+from protocol.request import (
+    Announcement,
+    Filing,
+    Outcome,
+    Request,
+    RequestState,
+    open_announcement,
+)
 from protocol.schema import Struct, from_bytes, to_bytes
 from protocol.session.handshake import Cursor
 from protocol.session.messages import (
+    Accept,
     AgentNews,
+    Announce,
     Cancel,
     FileRequest,
     KeyNews,
+    OfferKey,
     PartNews,
     Proceed,
     Publication,
@@ -298,6 +308,34 @@ class Kept:
                 self.store.put("sent", f"{number:012}", one)
         self.sent = again
 
+    def moved(self, version: int) -> None:
+        """Another coordinator, with another log, from this version of the charter on.
+
+        What was asked of the one before ends here; copies that were signed there can still run
+        until they expire, and are shown so. Of what was sent to it, only what doesn't belong to a
+        request is sent to the new one.
+        """
+        why = f"version {version} of the charter names another coordinator; it knows nothing of it"
+        ended = {
+            number: news.but(request=_superseded(news.request, why))
+            for number, news in self.requests.items()
+            if not news.request.ended
+        }
+        gone = [
+            number
+            for number, one in self.sent.items()
+            if not isinstance(one.publication, OfferKey | Announce | Accept)
+        ]
+        with self.store.step():
+            for number, news in ended.items():
+                self.store.put("request", f"{number:012}", news)
+            for number in gone:
+                self.store.drop("sent", f"{number:012}")
+            self.lost()
+        self.requests |= ended
+        for number in gone:
+            self.sent.pop(number, None)
+
     def _oldest_ended(self) -> int:
         """The oldest request that has ended; Violation where all are open."""
         ended = (number for number, one in self.requests.items() if one.request.ended)
@@ -331,6 +369,15 @@ def _filed_as(sent: Sent, request: int | None) -> dict[str, int]:
     if request is None:
         raise Violation("a filing without a request")
     return {publication.idempotency_key: request}
+
+
+def _superseded(request: Request, why: str) -> Request:
+    progress = tuple(
+        one.but(outcome=Outcome.SUPERSEDED) if one.open else one for one in request.progress
+    )
+    if request.state is RequestState.PARTLY_EXECUTED:
+        return request.but(progress=progress, why=why)
+    return request.but(progress=progress, state=RequestState.SUPERSEDED, why=why)
 
 
 def filing_of(publication: FileRequest) -> Filing:

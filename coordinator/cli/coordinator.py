@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from coordinator.cli.replacing import show, take_over
 from protocol.identifiers import grouped
 from quorate import clock, logs, private_files, settings, times
 from quorate.commands import Group, pass_console
@@ -270,14 +271,7 @@ async def invite(
     place = CoordinatorDirectory(directory)
     keys = place.keys()
     instance, practice = place.instance()
-    if url is None:
-        if not place.address.exists():
-            raise Trouble(
-                Exit.USAGE,
-                "this coordinator has never listened, so its address isn't known",
-                next="serve it first, or give --url https://HOST:PORT",
-            )
-        url = f"https://{place.address.read_text().strip()}"
+    url = url or place.url()
     token = Nonce(secrets.token_bytes(32))
     expires = Instant(clock.now() + days * DAY)
     name = PersonName(person)
@@ -305,3 +299,7 @@ async def invite(
         f"Next, on the machine of {person}: quorate agent init DIR --invitation-file -"
     )
     console.object({"invitation": text, "person": person, "expires": expires})
+
+
+coordinator.add_command(show)
+coordinator.add_command(take_over)

@@ -92,7 +92,13 @@ class Watcher:
 
     async def units(self) -> Units:
         """The units' names."""
-        return Units.of(await self.calls.instance())
+        instance = await self.calls.instance()
+        if instance.rolled_back:
+            self.console.progress(
+                "! a backup of this coordinator was put back: nothing runs here any more. A fresh "
+                "one takes over: quorate charter new-coordinator, by a custodian"
+            )
+        return Units.of(instance)
 
     async def watch(self, number: int, seconds: float | None) -> None:
         """Shows a request until it ends; waiting trouble after so many seconds."""

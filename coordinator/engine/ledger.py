@@ -73,12 +73,13 @@ class Gathered:
 
 @dataclass
 class Change:
-    """What one transaction is about to change."""
+    """What one transaction is about to change. `log_key` is our log's."""
 
     connection: AsyncConnection
     instance: InstanceName
     at: Instant
     salt: Callable[[], Salt]
+    log_key: IdentityKey
     gathered: Gathered
 
     def log(self, kind: EntryKind, body: Struct | bytes) -> None:
@@ -221,6 +222,7 @@ class Ledger:
             instance=self.instance,
             at=self.now(),
             salt=lambda: Salt(self.entropy(32)),
+            log_key=self.keys.log,
             gathered=self._gathering(connection),
         )
 

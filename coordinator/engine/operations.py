@@ -11,7 +11,7 @@ from coordinator.engine.ledger import Change, Ledger
 from coordinator.engine.units import Units
 from coordinator.store import requests
 from coordinator.workflow.events import Cancelled, Proceeded
-from coordinator.workflow.filing import filing_refusal, new_request
+from coordinator.workflow.filing import filing_refusal, new_request, not_our_log
 from coordinator.workflow.live import nothing_live
 from coordinator.workflow.rights import not_your_request
 from protocol.commands.bodies import Body, Void
@@ -203,13 +203,18 @@ async def queue(
     """
     if filing.voids is not None and voided is None:
         voided = await change.opened(filing.voids)
-    refusal = filing_refusal(
-        filing,
-        await change.in_force(),
-        {unit: history.state for unit, history in units.histories.items()},
-        await requests.not_ended(await change.written(), change.instance),
-        voided=voided,
-    ) or nothing_live(filing, voided, state_digests(units), change.at)
+    charter = await change.in_force()
+    refusal = (
+        not_our_log(charter, change.log_key)
+        or filing_refusal(
+            filing,
+            charter,
+            {unit: history.state for unit, history in units.histories.items()},
+            await requests.not_ended(await change.written(), change.instance),
+            voided=voided,
+        )
+        or nothing_live(filing, voided, state_digests(units), change.at)
+    )
     if refusal is not None:
         return refusal
     signature = None if filing.custodian is None else signed.signature

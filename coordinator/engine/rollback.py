@@ -1,9 +1,12 @@
 """Was our own store rolled back? Agents remember what they saw of the log (DESIGN §2.9).
 
 An agent names its last checkpoint at hello. Where the log doesn't hold it, the store is older than
-what it has told: nothing runs from then on, over restarts too, until a new charter version names a
-new log and an operator has gone through the open requests.
+what it has told: nothing runs from then on, over restarts too. A fresh coordinator takes the
+instance over, with a log of its own and none of the requests (`coordinator.engine.takeover`,
+`docs/howto/replace-the-coordinator.md`).
 """
+
+import structlog
 
 from coordinator.engine.ledger import Change, Ledger
 from coordinator.store import record, singles
@@ -12,6 +15,7 @@ from protocol.record.entries import EntryKind
 from protocol.violations import Violation
 
 _NAME = "log rolled back"
+_log = structlog.get_logger("coordinator.rollback")
 
 
 async def load(ledger: Ledger) -> None:
@@ -19,6 +23,8 @@ async def load(ledger: Ledger) -> None:
     ledger.rolled_back = (
         await ledger.database.read(lambda connection: singles.get(connection, _NAME)) is not None
     )
+    if ledger.rolled_back:
+        _say()
 
 
 async def check_seen(ledger: Ledger, change: Change, note: bytes) -> None:
@@ -39,3 +45,13 @@ async def check_seen(ledger: Ledger, change: Change, note: bytes) -> None:
         await singles.put(change.connection, _NAME, note)
         change.log(EntryKind.ALARM, note)
         ledger.rolled_back = True
+        _say()
+
+
+def _say() -> None:
+    _log.error(
+        "this log lacks entries that agents have seen: a backup was put back. Nothing runs here "
+        "any more",
+        next="a fresh coordinator takes the instance over: quorate coordinator init NEWDIR, "
+        "quorate charter new-coordinator, quorate coordinator take-over",
+    )

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coordinator.store.parsed import ByDigest, Parsed
@@ -167,13 +167,27 @@ async def enrol(
     instance = used.scalar()
     if instance is None:
         return False
+    await enrol_named(connection, InstanceName(instance), identity, person, at)
+    return True
+
+
+async def enrol_named(
+    connection: AsyncConnection,
+    instance: InstanceName,
+    identity: IdentityKey,
+    person: PersonName,
+    at: Instant,
+) -> None:
+    """Makes an agent known without an invitation; it takes the place of the person's old one."""
     await connection.execute(
-        delete(agents).where(agents.c.instance == instance, agents.c.person == person)
+        delete(agents).where(
+            agents.c.instance == instance,
+            or_(agents.c.person == person, agents.c.identity == identity),
+        )
     )
     await connection.execute(
         insert(agents).values(identity=identity, instance=instance, person=person, enrolled=at)
     )
-    return True
 
 
 @dataclass(frozen=True)

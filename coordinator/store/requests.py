@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from coordinator.store import singles
 from coordinator.store.parsed import Parsed
 from coordinator.store.tables import requests
 from protocol.displayable import InstanceName
@@ -13,6 +14,7 @@ from protocol.identifiers import Digest
 from protocol.request import Request, RequestState
 from protocol.schema import to_bytes
 
+_AFTER = "requests after"
 _parsed = Parsed(Request)
 _SAVE = (
     update(requests)
@@ -32,9 +34,17 @@ _BY_IDEMPOTENCY = _where(requests.c.idempotency)
 
 
 async def next_id(connection: AsyncConnection) -> int:
-    """The id of the next request: 1, 2, 3 ..."""
-    highest = (await connection.execute(select(func.max(requests.c.id)))).scalar()
-    return (highest or 0) + 1
+    """The id of the next request: 1, 2, 3 ..., or those after another coordinator's."""
+    highest: int | None = (await connection.execute(select(func.max(requests.c.id)))).scalar()
+    if highest is None:
+        before = await singles.get(connection, _AFTER)
+        highest = 0 if before is None else int.from_bytes(before)
+    return highest + 1
+
+
+async def begin_after(connection: AsyncConnection, number: int) -> None:
+    """The first request gets the id after this one; where there is a request, nothing changes."""
+    await singles.put(connection, _AFTER, number.to_bytes(8))
 
 
 async def add(connection: AsyncConnection, request: Request, idempotency: str | None) -> None:

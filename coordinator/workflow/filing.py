@@ -9,7 +9,7 @@ from protocol.commands.bodies import AddAdministrator, LoadNewRegister
 from protocol.commands.quorum import signatures_needed
 from protocol.commands.rules import refusal_of
 from protocol.displayable import shown
-from protocol.identifiers import Instant, Signature, UnitId, short
+from protocol.identifiers import IdentityKey, Instant, Signature, UnitId, short
 from protocol.refusals import Refusal, Rule, refuse
 from protocol.request import Filing, Outcome, Request, RequestState
 from protocol.unit_state import UnitState
@@ -44,6 +44,20 @@ def filing_refusal(
         or same_request_open(filing, requests)
         or refused_by_a_unit(filing, states, requests)
         or person_not_in_charter(filing, charter)
+    )
+
+
+def not_our_log(charter: Charter | None, log: IdentityKey) -> Refusal | None:
+    """CHARTER_NOT_IN_FORCE: until its version is in force, a coordinator that takes over waits.
+
+    Agents sign nothing there: the version in force names the log of the coordinator before.
+    """
+    if charter is None or charter.coordinator.log == log:
+        return None
+    return refuse(
+        Rule.CHARTER_NOT_IN_FORCE,
+        expected="a version in force that names this coordinator and its log",
+        found=f"version {charter.number}, which names another",
     )
 
 

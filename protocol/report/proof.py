@@ -6,6 +6,9 @@ Because each opening names a checkpoint of the log and custodians signed the ope
 log up to there can't be made anew. The report's maker, a custodian's agent, signed the last
 checkpoint, and the units signed their states over that: so nothing can be cut off the end either;
 and sealed all of the evidence: so nothing in it can be left out or hidden afterwards.
+
+Where a version in force has named a new log, commands under the versions before it aren't in this
+one. They are proven by the units' histories alone, and listed apart (`Proven.before`), every one.
 """
 
 import hashlib
@@ -63,7 +66,8 @@ class ProvenRequest:
 class Proven:
     """What the evidence proves. Only `prove` makes one.
 
-    `others` counts the log's entries of other instances, of which nothing is known here.
+    `others` counts the log's entries of other instances, of which nothing is known here. `before`
+    are the receipts of commands under versions that name an older log, by units and their order.
     """
 
     chain: Chain
@@ -77,11 +81,18 @@ class Proven:
     states: Mapping[UnitId, StateAnswer]
     findings: Mapping[UnitId, tuple[Finding, ...]]
     requests: tuple[ProvenRequest, ...]
+    before: tuple[tuple[UnitId, Receipt], ...]
 
     @property
     def charter(self) -> Charter:
         """The newest version in force."""
         return self.in_force[-1]
+
+    @property
+    def earlier(self) -> tuple[Charter, ...]:
+        """The versions that name an older log than this one."""
+        log = self.charter.coordinator.log
+        return tuple(one for one in self.chain.versions if one.coordinator.log != log)
 
 
 def prove(sealed: SealedEvidence, anchor: Charter | None) -> Proven:
@@ -106,6 +117,7 @@ def prove(sealed: SealedEvidence, anchor: Charter | None) -> Proven:
     _sealed_by(maker, sealed)
     acceptances = _acceptances(entries, chain)
     in_force = _in_force(chain, acceptances, histories)
+    _log_is_in_force(log, in_force[-1])
     _every_unit_is_there(in_force[-1], histories)
     logged = _logged_receipts(entries)
     _logged_receipts_are_there(logged, evidence)
@@ -124,6 +136,7 @@ def prove(sealed: SealedEvidence, anchor: Charter | None) -> Proven:
         states=states,
         findings={unit: judge(one, chain, digests) for unit, one in histories.items()},
         requests=requests,
+        before=_before(log, chain, histories),
     )
 
 
@@ -166,7 +179,7 @@ def _chain(entries: list[tuple[int, Entry]], anchor: Charter | None) -> Chain:
             raise ReportFails("the charter", expected=f"version {short(wanted)}", found="missing")
         versions.insert(0, by_digest[wanted])
         wanted = versions[0].previous
-    chain = Chain(versions)
+    chain = _checked("the charter", lambda: Chain(versions))
     if anchor is not None and chain.get(anchor.digest) is None:
         raise ReportFails(
             "the charter",
@@ -302,6 +315,16 @@ def _in_force(
     return tuple(standing)
 
 
+def _log_is_in_force(log: IdentityKey, newest: Charter) -> None:
+    """Else whoever proposes a version could leave the log of the one in force out of the report."""
+    if newest.coordinator.log != log:
+        raise ReportFails(
+            "the log",
+            expected=f"the one that version {newest.number} names, the newest in force",
+            found="the log of a version that isn't in force",
+        )
+
+
 def _every_unit_is_there(charter: Charter, histories: Mapping[UnitId, History]) -> None:
     for unit in charter.units:
         if unit.id not in histories:
@@ -359,6 +382,13 @@ def _requests(
                     raise ReportFails(
                         f"log entry {position}", expected="an opening of a filing", found="another"
                     )
+                named = chain.get(opening.charter)
+                if named is not None and named.coordinator.log != chain.newest.coordinator.log:
+                    raise ReportFails(
+                        f"log entry {position}",
+                        expected="an opening under a version that names this log",
+                        found=f"one under version {named.number}",
+                    )
                 size = notes.get(opening.checkpoint)
                 if size is None or size > position:
                     raise ReportFails(
@@ -403,7 +433,8 @@ def _receipts(
     chain: Chain,
     histories: Mapping[UnitId, History],
 ) -> dict[Digest, dict[UnitId, Receipt]]:
-    """Every receipt under this charter belongs to a request of the log, and says the same."""
+    """Every receipt under versions that name this log belongs to a request in it, and says the
+    same."""
     by_request = {opening.digest: filing for filing, opening in openings.items()}
     found: dict[Digest, dict[UnitId, Receipt]] = {}
     for unit, history in histories.items():
@@ -412,8 +443,9 @@ def _receipts(
                 continue
             command = entry.parsed()
             element = f"receipt {entry.version} of unit {short(unit)}"
-            if chain.get(command.charter) is None:
-                continue
+            named = chain.get(command.charter)
+            if named is None or named.coordinator.log != chain.newest.coordinator.log:
+                continue  # of these `_before` tells, or the findings
             filing_digest = by_request.get(command.request)
             if filing_digest is None:
                 raise ReportFails(
@@ -428,6 +460,20 @@ def _receipts(
                 raise ReportFails(element, expected="a target of its request", found="another")
             found.setdefault(filing_digest, {})[unit] = entry
     return found
+
+
+def _before(
+    log: IdentityKey, chain: Chain, histories: Mapping[UnitId, History]
+) -> tuple[tuple[UnitId, Receipt], ...]:
+    """Every receipt under a version that names an older log."""
+    return tuple(
+        (unit, entry)
+        for unit, history in sorted(histories.items())
+        for entry in history.entries
+        if isinstance(entry, Receipt)
+        and (named := chain.get(entry.parsed().charter)) is not None
+        and named.coordinator.log != log
+    )
 
 
 def _parsed(kind: type[T], entry: Entry, position: int) -> T:

@@ -3,17 +3,19 @@
 Digests are lower-case hex, times are UTC in ISO 8601 with milliseconds.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from protocol.charter import Charter
-from protocol.commands.bodies import LoadNewRegister, tke_name_of
+from protocol.commands.bodies import Body, LoadNewRegister, tke_name_of
 from protocol.commands.quorum import TABLE, Need
 from protocol.commands.wording import title
-from protocol.identifiers import SKI, Instant, UnitId
+from protocol.identifiers import SKI, Instant, UnitId, short
 from protocol.receipts import Receipt
+from protocol.record.checkpoints import log_origin
 from protocol.report.proof import Proven, ProvenRequest
 from protocol.schema import to_plain
 from protocol.standing import people_of
@@ -23,10 +25,10 @@ Json = Any
 
 
 def summarise(proven: Proven) -> dict[str, Json]:
-    """The report's summary."""
+    """The report's summary. `earlier_logs` is there only where the charter has named others."""
     charter = proven.charter
     clocks = [answer.clock for answer in proven.states.values()]
-    return {
+    summary: dict[str, Json] = {
         "instance": charter.instance,
         "practice": charter.practice,
         "as_of": _time(max(clocks)) if clocks else None,
@@ -44,6 +46,34 @@ def summarise(proven: Proven) -> dict[str, Json]:
             "root": proven.checkpoint.root.hex(),
         },
     }
+    if proven.earlier:
+        summary["earlier_logs"] = _earlier_logs(proven)
+    return summary
+
+
+@dataclass(frozen=True)
+class _Ran:
+    """A command that ran, on whichever units; `what` names it."""
+
+    what: str
+    body: Body
+    charter: Charter
+    receipts: tuple[Receipt, ...]
+
+
+def _commands(proven: Proven) -> Iterator[_Ran]:
+    """Everything that ran, in this log or before it."""
+    for _, receipt in proven.before:
+        command = receipt.parsed()
+        charter = proven.chain.get(command.charter)
+        if charter is not None:
+            what = f"request {short(command.request)} of an earlier log"
+            yield _Ran(what, command.body, charter, (receipt,))
+    for request in proven.requests:
+        charter = _charter_of(proven, request)
+        if charter is not None and request.receipts:
+            what = f"request {request.number}"
+            yield _Ran(what, request.filing.body, charter, tuple(request.receipts.values()))
 
 
 def alone(proven: Proven) -> list[str]:
@@ -51,12 +81,10 @@ def alone(proven: Proven) -> list[str]:
     found: list[str] = []
     if proven.charter.alone:
         found.append("the charter says that one person may be alone")
-    for request in proven.requests:
-        charter = _charter_of(proven, request)
-        if charter is None or not request.receipts:
-            continue
-        what = f"request {request.number} ({tke_name_of(request.filing.body)})"
-        for receipt in _different(request.receipts.values()):
+    for ran in _commands(proven):
+        charter = ran.charter
+        what = f"{ran.what} ({tke_name_of(ran.body)})"
+        for receipt in _different(ran.receipts):
             signers = people_of(charter, _skis(receipt))
             thresholds = receipt.after.signature_threshold
             leaves = receipt.before.imprint and not receipt.after.imprint
@@ -64,8 +92,8 @@ def alone(proven: Proven) -> list[str]:
                 found.append(f"{what}: signed by {min(signers)} alone")
             elif not leaves and not receipt.after.imprint and thresholds == 1:
                 found.append(f"{what}: a signature threshold of 1")
-        if isinstance(request.filing.body, LoadNewRegister):
-            givers = {part.custodian for part in request.filing.body.parts}
+        if isinstance(ran.body, LoadNewRegister):
+            givers = {part.custodian for part in ran.body.parts}
             if len(givers) == 1:
                 person = charter.custodian(next(iter(givers)))
                 name = person.name if person is not None else "a stranger"
@@ -78,25 +106,56 @@ def alone(proven: Proven) -> list[str]:
 def two_roles(proven: Proven) -> list[str]:
     """Where one person both gave a key part and signed what was done with the key."""
     found: list[str] = []
-    givers: dict[str, int] = {}
-    for request in proven.requests:
-        charter = _charter_of(proven, request)
-        if charter is None or not request.receipts:
-            continue
-        if isinstance(request.filing.body, LoadNewRegister):
-            for part in request.filing.body.parts:
-                person = charter.custodian(part.custodian)
+    givers: dict[str, str] = {}
+    for ran in _commands(proven):
+        if isinstance(ran.body, LoadNewRegister):
+            for part in ran.body.parts:
+                person = ran.charter.custodian(part.custodian)
                 if person is not None:
-                    givers[person.name] = request.number
+                    givers[person.name] = ran.what
         signers: set[str] = set()
-        for receipt in request.receipts.values():
-            signers |= people_of(charter, _skis(receipt))
+        for receipt in ran.receipts:
+            signers |= people_of(ran.charter, _skis(receipt))
         for name in sorted(signers & givers.keys()):
-            found.append(
-                f"{name} gave a part (request {givers[name]}) and signed "
-                f"request {request.number} ({tke_name_of(request.filing.body)})"
-            )
-    return found
+            line = f"{name} gave a part ({givers[name]}) and signed {ran.what}"
+            found.append(f"{line} ({tke_name_of(ran.body)})")
+    return sorted(set(found), key=found.index)
+
+
+def _earlier_logs(proven: Proven) -> Json:
+    """What ran under versions that name older logs: by the units' word, and no log's."""
+    origins = dict.fromkeys(log_origin(one.coordinator.log) for one in proven.earlier)
+    return {
+        "logs": [
+            {
+                "origin": origin,
+                "charter_versions": [
+                    one.number
+                    for one in proven.earlier
+                    if log_origin(one.coordinator.log) == origin
+                ],
+            }
+            for origin in origins
+        ],
+        "commands": [_command_before(proven, unit, receipt) for unit, receipt in proven.before],
+    }
+
+
+def _command_before(proven: Proven, unit: UnitId, receipt: Receipt) -> Json:
+    command = receipt.parsed()
+    charter = proven.chain.get(command.charter)
+    assert charter is not None, "only commands of the chain's versions are told apart"
+    return {
+        "command": tke_name_of(command.body),
+        "what": title(command.body, partial(_name_of, proven)),
+        "parameters": _hex(to_plain(command.body)),
+        "charter_version": charter.number,
+        "request": command.request.hex(),
+        "signed_by": sorted(people_of(charter, _skis(receipt))),
+        "parts": _parts(charter, command.body),
+        "unit": unit.hex(),
+        **_receipt(receipt),
+    }
 
 
 def _charter(proven: Proven) -> dict[str, Json]:
@@ -178,18 +237,21 @@ def _request(proven: Proven, request: ProvenRequest) -> dict[str, Json]:
                 for name in people_of(charter, _skis(receipt))
             }
         ),
-        "parts": _parts(charter, request),
+        "parts": _parts(charter, filing.body),
         "receipts": [
-            {
-                "unit": unit.hex(),
-                "state_version": receipt.version,
-                "at": _time(receipt.at),
-                "approvals": [approval.ski.hex() for approval in receipt.approvals],
-                "new": _register(receipt.after.new),
-                "current": _register(receipt.after.current),
-            }
+            {"unit": unit.hex(), **_receipt(receipt)}
             for unit, receipt in sorted(request.receipts.items())
         ],
+    }
+
+
+def _receipt(receipt: Receipt) -> dict[str, Json]:
+    return {
+        "state_version": receipt.version,
+        "at": _time(receipt.at),
+        "approvals": [approval.ski.hex() for approval in receipt.approvals],
+        "new": _register(receipt.after.new),
+        "current": _register(receipt.after.current),
     }
 
 
@@ -207,11 +269,11 @@ def _result(request: ProvenRequest) -> str:
     return "executed" if ran == targets else f"executed on {ran} of {targets} units"
 
 
-def _parts(charter: Charter | None, request: ProvenRequest) -> list[dict[str, str]]:
-    if not isinstance(request.filing.body, LoadNewRegister):
+def _parts(charter: Charter | None, body: Body) -> list[dict[str, str]]:
+    if not isinstance(body, LoadNewRegister):
         return []
     parts = []
-    for part in request.filing.body.parts:
+    for part in body.parts:
         person = None if charter is None else charter.custodian(part.custodian)
         name = part.custodian.hex() if person is None else person.name
         parts.append({"vp": part.vp.hex(), "custodian": name})

@@ -7,6 +7,8 @@ import click
 
 from protocol.charter import Chain, Charter
 from protocol.displayable import PersonName
+from protocol.signing.statements import Signed
+from protocol.violations import Violation
 from quorate import private_files
 from quorate.commands import Group, pass_console
 from quorate.console import Console
@@ -18,7 +20,9 @@ from signer_agent.local.messages import (
     CharterLine,
     Charters,
     GetCharters,
+    GetRequests,
     GetStatus,
+    Requests,
     Status,
 )
 
@@ -104,6 +108,68 @@ async def new(
     console.object({"instance": made.instance, "version": made.number, "digest": made.digest.hex()})
 
 
+@charter.command("new-coordinator")
+@click.argument("file", type=_FILE)
+@click.argument("proposal", type=_NEW_FILE)
+@click.option(
+    "--units",
+    "unit_files",
+    type=_FILE,
+    multiple=True,
+    help="what `quorate unit show --export` wrote at a host just now; again for each",
+)
+@agent_option
+@pass_console
+async def new_coordinator(
+    console: Console,
+    file: Path,
+    proposal: Path,
+    unit_files: Sequence[Path],
+    client: AgentClient,
+) -> None:
+    """Proposes the next version, which names the coordinator of FILE and changes nothing else.
+
+    For when the coordinator is lost, or a backup of it was put back: a fresh one takes over. FILE
+    is what `quorate coordinator show --export` wrote there. The version is written to PROPOSAL:
+    nobody who is lost or can't be trusted has to carry it. Works off line; of units that your agent
+    can't reach and last saw in imprint mode it takes what they have done since, with --units.
+    """
+    from protocol.files.coordinator_file import read_coordinator_file
+    from protocol.files.takeover_file import write_takeover_file
+
+    try:
+        offered = read_coordinator_file(file.read_bytes())
+    except Violation as violation:
+        raise Trouble(
+            Exit.DAMAGED, f"{file} isn't a coordinator file: {violation}", next="get it again"
+        ) from None
+    status = await client.ask(GetStatus(), Status)
+    known = await client.ask(GetCharters(), Charters)
+    requests = (await client.ask(GetRequests(), Requests)).requests
+    takeover = charter_proposal.with_coordinator(
+        status,
+        known,
+        offered,
+        charter_proposal.units_of(unit_files),
+        highest=max((one.id for one in requests), default=0),
+    )
+    made = takeover.newest
+    data = write_takeover_file(takeover)
+    private_files.write(proposal, data, untouched="nothing was proposed", mode=0o644)
+    console.say(f"✓ {proposal} written: version {made.number} of the charter of {made.instance}")
+    console.say(f"  Coordinator   {made.coordinator.url.removeprefix('https://')}")
+    console.say(f"Next, at that coordinator: quorate coordinator take-over DIR {proposal.name}")
+    console.say(f"and each of you: quorate charter accept {proposal.name}")
+    console.object(
+        {
+            "instance": made.instance,
+            "version": made.number,
+            "digest": made.digest.hex(),
+            "proposal": str(proposal),
+        }
+    )
+
+
 @charter.command()
 @click.option("--full", is_flag=True, help="identity keys, log key, vendor roots too")
 @click.option(
@@ -158,7 +224,8 @@ async def accept(
     from signer_agent.local.messages import AcceptCharter, HearCharter, Ok
 
     if file is not None:
-        await client.ask(HearCharter(versions=_read(file).versions), Ok)
+        versions, acceptances = _read(file)
+        await client.ask(HearCharter(versions=versions, acceptances=acceptances), Ok)
     known = await client.ask(GetCharters(), Charters)
     line = _newest(known)
     me = client.directory.read().person
@@ -189,6 +256,8 @@ def _present(console: Console, known: Charters, version: Charter, me: str, *, as
         console.say(text)
     if before is not None:
         for text in charter_screens.difference_lines(asked.differences, before):
+            console.say(text)
+        for text in charter_screens.moving_lines(before, version):
             console.say(text)
     if asked.only_before:
         console.say(f"     ! named between the two, and in neither: {', '.join(asked.only_before)}")
@@ -255,15 +324,27 @@ def _chain(known: Charters, newest: Charter) -> Chain:
                 "quorate charter accept FILE",
             )
         versions.insert(0, by_digest[previous])
-    return Chain(versions)
-
-
-def _read(file: Path) -> Chain:
-    from protocol.files.charter_file import read_charter_file
-    from protocol.violations import Violation
-
     try:
-        return read_charter_file(file.read_bytes())
+        return Chain(versions)
+    except Violation as violation:
+        raise Trouble(
+            Exit.ALARM,
+            f"somebody proposed a version that can't be: {violation}",
+            next="call the others: who proposed it? Make it anew: quorate charter new",
+        ) from None
+
+
+def _read(file: Path) -> tuple[tuple[Charter, ...], tuple[Signed, ...]]:
+    """The versions in a charter file or a takeover file, and the acceptances in the latter."""
+    from protocol.files.charter_file import read_charter_file
+    from protocol.files.takeover_file import is_takeover_file, read_takeover_file
+
+    data = file.read_bytes()
+    try:
+        if is_takeover_file(data):
+            takeover = read_takeover_file(data)
+            return takeover.versions, takeover.acceptances
+        return read_charter_file(data).versions, ()
     except Violation as violation:
         raise Trouble(
             Exit.DAMAGED, f"{file} isn't a charter file: {violation}", next="get it again"

@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from protocol.charter import Charter, CharterUnit, Coordinator, Floor, Person
+from protocol.files.coordinator_file import OfferedCoordinator
+from protocol.files.takeover_file import TakeOver
+from protocol.identifiers import Digest, UnitId
 from quorate.exits import Exit, Trouble
 from signer_agent.client.agent_client import AgentClient
 from signer_agent.local.messages import Charters, GetUnits, Status, Units
@@ -25,6 +28,95 @@ async def units_as_they_are(client: AgentClient, known: Charters) -> tuple[Chart
         unit.but(last_receipt=now.get(unit.id) or unit.last_receipt)
         for unit in known.versions[-1].charter.units
     )
+
+
+def with_coordinator(
+    status: Status,
+    known: Charters,
+    offered: OfferedCoordinator,
+    exported: Sequence[CharterUnit],
+    *,
+    highest: int,
+) -> TakeOver:
+    """The version after the newest in force that names another coordinator, as it is handed over.
+
+    `exported` are units as their hosts have exported them just now; `highest` is the highest number
+    of a request that is known here.
+    """
+    expected, found = (status.instance, status.practice), (offered.instance, offered.practice)
+    if expected != found:
+        raise Trouble(
+            Exit.REFUSED,
+            "that coordinator was made for another instance; nothing was proposed",
+            expected=f"{status.instance}, practice: {status.practice}",
+            found=f"{offered.instance}, practice: {offered.practice}",
+            next="quorate coordinator init NEWDIR --instance NAME, as the charter has it",
+        )
+    lines = {one.charter.digest: one for one in known.versions}
+    newest = max(
+        (one for one in known.versions if one.in_force),
+        key=lambda one: one.charter.number,
+        default=None,
+    )
+    if newest is None:
+        raise Trouble(
+            Exit.REFUSED,
+            "no version of the charter is in force yet; nothing was proposed",
+            next="begin anew with a fresh coordinator and invitations: no unit is in use yet",
+        )
+    if not newest.accepted_here:
+        raise Trouble(
+            Exit.REFUSED,
+            f"version {newest.charter.number} is in force, and you haven't accepted it; nothing "
+            "was proposed",
+            next="quorate charter accept",
+        )
+    versions = [newest]
+    while (previous := versions[0].charter.previous) is not None:
+        versions.insert(0, lines[previous])  # what is accepted here is here whole
+    before = newest.charter
+    receipts = _last_receipts(before, known, exported)
+    made = before.but(
+        number=before.number + 1,
+        previous=before.digest,
+        units=tuple(unit.but(last_receipt=receipts[unit.id]) for unit in before.units),
+        coordinator=offered.coordinator,
+    )
+    try:
+        return TakeOver(
+            versions=(*(one.charter for one in versions), made),
+            acceptances=tuple(signed for one in versions for signed in one.acceptances),
+            requests=highest,
+        )
+    except ValueError as error:
+        raise Trouble(
+            Exit.REFUSED,
+            f"that is no other coordinator: {error}; nothing was proposed",
+            next="make a fresh one: quorate coordinator init NEWDIR",
+        ) from None
+
+
+def _last_receipts(
+    before: Charter, known: Charters, exported: Sequence[CharterUnit]
+) -> dict[UnitId, Digest]:
+    """The newest that is known of each unit; refused where it may have left imprint mode since.
+
+    A version that names a receipt from before that would never come into force, and whoever has
+    accepted it takes no other one in its place.
+    """
+    receipts = {one.unit: one.last_receipt for one in known.seen if one.now or not one.imprint}
+    receipts |= {unit.id: unit.last_receipt for unit in exported}
+    unknown = [unit for unit in before.units if unit.id not in receipts]
+    if unknown:
+        raise Trouble(
+            Exit.REFUSED,
+            "your agent doesn't know what these units have done since they were in imprint mode; "
+            "nothing was proposed",
+            expected="what their hosts say now",
+            found=", ".join(str(unit.certificate.location) for unit in unknown),
+            next="at each of their hosts: quorate unit show DIR --export FILE; then --units FILE",
+        )
+    return receipts
 
 
 def units_of(files: Sequence[Path]) -> tuple[CharterUnit, ...]:

@@ -78,6 +78,16 @@ def difference_lines(differences: Sequence[Difference], before: Charter) -> Iter
             yield f"       {text}"
 
 
+def moving_lines(before: Charter, version: Charter) -> Iterator[str]:
+    """What another coordinator means, where a version names one."""
+    was, becomes = before.coordinator, version.coordinator
+    if (was.identity, was.log) == (becomes.identity, becomes.log):
+        return
+    yield "     ! another coordinator, with another log: your agent will talk to that one, and sign"
+    yield "       nothing until this version is in force. Requests that are open end here; what is"
+    yield "       signed of them can still run until it expires. The other log isn't gone on with."
+
+
 def said(difference: Difference) -> list[str]:
     """One difference in a line, or with both values on lines of their own."""
     line = f"{difference.what}: {difference.before} → {difference.after}"

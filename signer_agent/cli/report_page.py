@@ -81,6 +81,26 @@ histories of {{ s.units | length }} crypto units and {{ s.log.size }} log entrie
 {% endfor %}
 </table>
 
+{% if earlier %}
+<h2>Before this log</h2>
+<p class="alone">The charter has named another log since. What ran under the versions before is
+proven by the units' own receipts: what it was and who signed. Who asked for it, who said No, and
+what was asked and never ran isn't in this report.</p>
+<table>
+<thead><tr><th>Charter</th><th>Command</th><th>Unit</th><th>Signed by</th><th>Key parts</th>
+<th>Ran</th></tr></thead>
+{% for one in earlier.commands %}
+<tr><td>{{ one.charter_version }}</td><td>{{ one.what }}<br>
+<span class="note">{{ one.command }}</span></td>
+<td>{{ places[one.unit] }}, receipt {{ one.state_version }}</td>
+<td>{{ one.signed_by | join(", ") or "none needed" }}</td>
+<td>{% for part in one.parts %}{{ part.custodian }} <code>{{ part.vp }}</code><br>{% endfor %}</td>
+<td>{{ one.at | moment }}</td></tr>
+{% else %}<tr><td colspan="6">nothing</td></tr>
+{% endfor %}
+</table>
+{% endif %}
+
 <h2>Where it is anchored</h2>
 <table>
 <tr><th>Charter digest</th><td><code>{{ s.charter.digest }}</code></td></tr>
@@ -88,6 +108,10 @@ histories of {{ s.units | length }} crypto units and {{ s.log.size }} log entrie
 {%- if s.log.of_other_instances %},
 {{ s.log.of_other_instances }} of them of other instances{% endif %}</td></tr>
 <tr><th>Log root</th><td><code>{{ s.log.root }}</code></td></tr>
+{% if earlier %}{% for log in earlier.logs %}
+<tr><th>Earlier log</th><td><code>{{ log.origin }}</code>, of charter version
+{{ log.charter_versions | join(", ") }}; not in this report</td></tr>
+{% endfor %}{% endif %}
 {% for unit in units %}
 <tr><th>{{ unit.location }}</th><td>receipt {{ unit.state_version }}
 <code>{{ unit.last_receipt }}</code></td></tr>
@@ -111,7 +135,18 @@ def report_page(summary: dict[str, Any]) -> str:
         summary["units"], key=lambda unit: (_TYPES.index(unit["type"]), unit["location"])
     )
     page = environment.from_string(_TEMPLATE)
-    return page.render(s=summary, units=units, keys=_keys(units))
+    places = {unit["id"]: unit["location"] for unit in units}
+    earlier = summary.get("earlier_logs")
+    return page.render(
+        s=summary, units=units, keys=_keys(units), earlier=earlier, places=_Places(places)
+    )
+
+
+class _Places(dict[str, str]):
+    """Where units are; those that the newest charter no longer names by their id."""
+
+    def __missing__(self, unit: str) -> str:
+        return unit
 
 
 def _place(unit: dict[str, Any]) -> tuple[int, str]:

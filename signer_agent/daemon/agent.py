@@ -10,7 +10,16 @@ import structlog
 from protocol.charter import Acceptance, Charter, CharterUnit
 from protocol.displayable import InstanceName, Reason
 from protocol.files.keyfile import KeyFileError
-from protocol.identifiers import SKI, VP, Digest, Duration, Instant, Nonce, UnitId
+from protocol.identifiers import (
+    SKI,
+    VP,
+    Digest,
+    Duration,
+    IdentityKey,
+    Instant,
+    Nonce,
+    UnitId,
+)
 from protocol.request import Announcement, Request, open_announcement
 from protocol.sealing import hpke
 from protocol.secrets import Secret
@@ -42,7 +51,7 @@ from quorate import crash_points, private_files, times
 from quorate.exits import Exit, Trouble
 from signer_agent.daemon.awaited import awaited
 from signer_agent.daemon.link import Link
-from signer_agent.daemon.untold import untold_keys, untold_parts
+from signer_agent.daemon.untold import untold_acceptance, untold_keys, untold_parts
 from signer_agent.desk.approve import any_wanted, approve, lacks_key_file, signature_wanted
 from signer_agent.desk.contribute import contribute, part_wanted
 from signer_agent.desk.filing import Wish, file, idempotency_key_used
@@ -67,7 +76,7 @@ from signer_agent.steps import (
     SEEN_KEPT,
     SIGNATURE_KEPT,
 )
-from signer_agent.trust.charters import own_entry
+from signer_agent.trust.charters import not_overtaken, own_entry, same_coordinator
 from signer_agent.trust.evidence import (
     AskConsistency,
     AskHistory,
@@ -141,6 +150,7 @@ class Agent:
         about = (self.directory, self.settings, self.identity.key, self.kept)
         untold: list[Publication] = [*untold_keys(*about)]
         untold += untold_parts(*about, self._announce_file)
+        untold += untold_acceptance(self.kept, self.settings.person)
         for publication in untold:
             self.kept.keep_sent(publication, None)
         await self._tell_changed()
@@ -228,7 +238,8 @@ class Agent:
         crash_points.crash_point(BEFORE_SEEN_KEPT)
         with self.kept.step():
             self.kept.set_memory(memory, fetched)
-            self.kept.set_witness(evidence.witness)
+            if self._follows(evidence.witness.log):
+                self.kept.set_witness(evidence.witness)
             self.kept.set_book(self.kept.book.judged(evidence.histories))
         crash_points.crash_point(SEEN_KEPT)
         if evidence.witness.fork is not None:
@@ -277,6 +288,11 @@ class Agent:
         reply: Reply = answer
         return reply
 
+    def _follows(self, log: IdentityKey) -> bool:
+        """Whether this is the log to follow: another may have been accepted during the look."""
+        charter = self._newest()
+        return charter is not None and charter.coordinator.log == log
+
     def _accepted(self) -> Charter | None:
         trusted = self.kept.book.trusted
         return None if trusted is None else trusted.newest
@@ -289,7 +305,7 @@ class Agent:
     # --- charters -------------------------------------------------------------------------------
 
     async def accept(self, version: Digest) -> Objection | None:
-        """The person's Yes to a version, signed and sent."""
+        """The person's Yes to a version, signed and sent: to the coordinator that it names."""
         known = self.kept.book.known.get(version)
         if known is None:
             return object_to(
@@ -299,6 +315,11 @@ class Agent:
         stranger = own_entry(charter, self.settings.person, self.identity.key, self._own_keys())
         if stranger is not None:
             return stranger
+        late = not_overtaken(
+            self.kept.book, version, [one.history for one in self.kept.memory.units.values()]
+        )
+        if late is not None:
+            return late
         acceptance = Acceptance(
             charter=version,
             instance=charter.instance,
@@ -310,11 +331,18 @@ class Agent:
         book = self.kept.book.accept(version, signed)
         if isinstance(book, Objection):
             return book
+        moves = not same_coordinator(self.link.coordinator, charter.coordinator)
         with self.kept.step():
             self.kept.set_book(book)
             self.kept.set_witness(with_log(self.kept.witness, charter.coordinator.log))
+            if moves:
+                self.kept.moved(charter.number)
             sent = self.kept.keep_sent(Accept(acceptance=signed), None)
         crash_points.crash_point(CHARTER_ACCEPTED)
+        if moves:
+            await self.link.hang_up()
+            await self._tell_changed()
+            return None  # what is kept is sent once the new one is in reach
         return _refusal(await self._deliver(sent)) if self.link.connected else None
 
     def _own_keys(self) -> frozenset[SKI]:

@@ -131,7 +131,7 @@ class Link:
         await self._try_now()
         session, socket = self._session, self._socket
         if session is None or socket is None or not self.connected:
-            raise Unavailable(f"{self._coordinator().url} is out of reach: {self.why}")
+            raise Unavailable(f"{self.coordinator.url} is out of reach: {self.why}")
         ref, question = session.ask(make)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._answers[ref] = future
@@ -141,12 +141,21 @@ class Link:
                 answer = await future
         except (ConnectionError, TimeoutError, aiohttp.ClientError) as error:
             why = f": {error}" if str(error) else ""
-            raise Unavailable(f"{self._coordinator().url} doesn't answer{why}") from None
+            raise Unavailable(f"{self.coordinator.url} doesn't answer{why}") from None
         finally:
             self._answers.pop(ref, None)
         if not isinstance(answer, kinds):
             raise Violation("an answer to another question")
         return answer
+
+    async def hang_up(self) -> None:
+        """Ends the session, if there is one; the next is with whom the charter names by then."""
+        socket, self._pause = self._socket, FIRST_PAUSE
+        # From now on nothing is asked of who was there.
+        self._gone("another coordinator is tried")
+        self._wanted.set()
+        if socket is not None:
+            await socket.close()
 
     async def _try_now(self) -> None:
         """Where there is no session, one more try: people don't wait for the end of a pause."""
@@ -176,7 +185,8 @@ class Link:
         crash_point(ACKNOWLEDGED)
         return answer
 
-    def _coordinator(self) -> Coordinator:
+    @property
+    def coordinator(self) -> Coordinator:
         """Whom the accepted charter names; before there is one, whom the invitation did."""
         trusted = self._kept.book.trusted
         if trusted is not None:
@@ -186,7 +196,7 @@ class Link:
 
     async def _one_session(self, http: aiohttp.ClientSession) -> None:
         async with http.ws_connect(
-            self._coordinator().url + PATH,
+            self.coordinator.url + PATH,
             ssl=_any_certificate(),
             max_msg_size=MAX_MESSAGE_BYTES,
             heartbeat=20.0,
@@ -231,7 +241,7 @@ class Link:
         witness = self._kept.witness
         return AgentSession(
             Self(self._settings.person, self._identity.key, self._identity.sign),
-            self._coordinator().identity,
+            self.coordinator.identity,
             certificate=certificate,
             cursor=self._kept.cursor,
             checkpoint=None if witness is None else witness.note,
@@ -242,6 +252,8 @@ class Link:
     async def _take(self, socket: aiohttp.ClientWebSocketResponse, session: AgentSession) -> None:
         """Acts on the next message."""
         for event in session.receive(await _receive(socket)):
+            if session is not self._session:
+                raise ConnectionResetError("hung up")
             match event:
                 case Send(data=data):
                     await socket.send_bytes(data)

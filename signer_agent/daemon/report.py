@@ -47,6 +47,15 @@ async def gather_report(agent: Agent) -> tuple[SealedEvidence, tuple[Charter, ..
             "there is nothing to report before a charter was accepted",
             next="quorate charter accept",
         )
+    ruling = agent.kept.book.ruling
+    if ruling is not None and ruling.coordinator.log != trusted.newest.coordinator.log:
+        raise Trouble(
+            Exit.REFUSED,
+            "the version of the charter that names this coordinator's log isn't in force yet",
+            expected=f"version {trusted.newest.number} in force",
+            found=f"version {ruling.number}",
+            next="who hasn't accepted it? quorate charter show",
+        )
     for _ in range(_TRIES):
         evidence = await _gather(agent, trusted.newest)
         if evidence is not None:
@@ -134,7 +143,10 @@ def _notes(agent: Agent, charter: Charter, size: int) -> tuple[bytes, ...]:
     for news in agent.kept.requests.values():
         if news.checkpoint is None:
             continue
-        grown = opened(charter.coordinator.log, news.checkpoint).size
+        try:
+            grown = opened(charter.coordinator.log, news.checkpoint).size
+        except Violation:
+            continue  # of a request to the coordinator before, whose log was another
         if grown < size:
             notes[checkpoint_digest(news.checkpoint)] = (grown, news.checkpoint)
     return tuple(note for _, note in sorted(notes.values()))

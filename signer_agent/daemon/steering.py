@@ -15,10 +15,12 @@ from protocol.live import NotRecalled, live_copies, not_recalled, void_purpose, 
 from protocol.refusals import Refusal, Rule, refuse
 from protocol.request import Request, RequestState
 from protocol.session.messages import Cancel, Proceed
+from quorate.exits import Exit
 from quorate.unavailable import Unavailable
 from signer_agent.daemon.agent import Agent
 from signer_agent.desk.filing import NOTHING_FILED, Wish, wish
-from signer_agent.objections import Objection, refused
+from signer_agent.objections import Objection, object_to, refused
+from signer_agent.trust.charters import same_coordinator
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,9 @@ async def void(agent: Agent, number: int) -> Refiling | Objection:
     if isinstance(news, Objection):
         return news
     request, origin = news.request, _digest(news.request)
+    objection = _of_coordinator_before(agent, request)
+    if objection is not None:
+        return objection
     for other in agent.waiting():
         if origin is not None and other.filing.voids == origin:
             return Refiling(other.id, before=True)
@@ -118,6 +123,23 @@ async def live(agent: Agent, request: Request, charter: Charter) -> NotRecalled 
     with contextlib.suppress(Unavailable):
         await agent.look()
     return not_recalled(request, charter, _states(agent), agent.now())
+
+
+def _of_coordinator_before(agent: Agent, request: Request) -> Objection | None:
+    """VOID_ORIGIN: the coordinator that the charter names now doesn't know the request."""
+    trusted = agent.kept.book.trusted
+    opened = None if request.opening is None or trusted is None else request.opening.charter
+    named = None if opened is None or trusted is None else trusted.get(opened)
+    if named is None or same_coordinator(named.coordinator, agent.link.coordinator):
+        return None
+    return object_to(
+        Exit.REFUSED,
+        f"request {request.id} was opened by the coordinator before, and the one that the charter "
+        f"names now doesn't know it; {NOTHING_FILED}",
+        next="whatever runs on its units makes the signed copies harmless: "
+        f"quorate agent refile {request.id}, or any other command for them",
+        rule=Rule.VOID_ORIGIN.value,
+    )
 
 
 def _states(agent: Agent) -> dict[UnitId, Digest]:

@@ -7,13 +7,15 @@ a password, and whatever dies between writing a file and telling of it, the next
 from collections.abc import Callable
 
 from protocol.claims import ProvenKey
+from protocol.displayable import PersonName
 from protocol.identifiers import IdentityKey
 from protocol.request import open_announcement
-from protocol.session.messages import Announce, OfferKey
+from protocol.session.messages import Accept, Announce, OfferKey
 from signer_agent.directory import AgentDirectory, AgentSettings
 from signer_agent.kept import Kept
 from signer_agent.keys import part_files, signature_files
 from signer_agent.keys.part_files import PartFile
+from signer_agent.trust.charters import own_acceptance
 
 
 def untold_keys(
@@ -49,6 +51,20 @@ def untold_parts(
         for part in part_files.list_in(directory.keys).usable
         if part.vp not in told and part.practice == settings.practice
     ]
+
+
+def untold_acceptance(kept: Kept, me: PersonName) -> list[Accept]:
+    """The Yes to a version that isn't in force, if it waits nowhere to be sent.
+
+    It was refused, by a coordinator that hadn't heard of the version yet.
+    """
+    signed = own_acceptance(kept.book, me)
+    sent = {
+        one.publication.acceptance
+        for one in kept.sent.values()
+        if isinstance(one.publication, Accept)
+    }
+    return [] if signed is None or signed in sent else [Accept(acceptance=signed)]
 
 
 def _mine(key: ProvenKey, settings: AgentSettings, agent: IdentityKey) -> bool:

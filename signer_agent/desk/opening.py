@@ -62,7 +62,8 @@ def _of_opened(
     if objection is not None or charter is None:
         return objection
     return (
-        same_instance(filing, opening, charter)
+        log_in_force(charter, evidence)
+        or same_instance(filing, opening, charter)
         or filing_unchanged(filing, opening)
         or filer_in_charter(request, charter)
         or targets_of_filing(filing, opening)
@@ -79,6 +80,25 @@ def log_goes_on(evidence: Evidence, book: CharterBook) -> Objection | None:
     if evidence.shorter is not None:
         return rolled_back(evidence.shorter, book.instance)
     return forked(evidence.witness, book.instance)
+
+
+def log_in_force(ruling: Charter, evidence: Evidence) -> Objection | None:
+    """LOG_IN_FORCE: the log that is followed is that of the version in force.
+
+    Between accepting a version that names another log and its coming into force, nothing is signed:
+    some still follow the one, some the other.
+    """
+    if evidence.witness.log == ruling.coordinator.log:
+        return None
+    return object_to(
+        Exit.REFUSED,
+        "you have accepted a version of the charter that names another coordinator and log, and it "
+        f"isn't in force yet; {NOTHING_SIGNED}",
+        expected="a version in force that names the log which your agent follows",
+        found=f"version {ruling.number}",
+        next="who hasn't accepted it? quorate charter show",
+        rule="LOG_IN_FORCE",
+    )
 
 
 def request_ended(request: Request) -> Objection | None:

@@ -19,12 +19,14 @@ from protocol.identifiers import (
     Duration,
     IdentityKey,
     Instant,
+    UnitId,
 )
 from protocol.live import NotRecalled
 from protocol.report.evidence import SealedEvidence
 from protocol.request import Announcement, Request
 from protocol.schema import Struct, Variant
 from protocol.session.messages import AgentNews, IdempotencyKey
+from protocol.signing.statements import Signed
 from protocol.unit_state import UnitState
 from signer_agent.desk.filing import Wish
 from signer_agent.desk.receipts import UnitResult
@@ -52,9 +54,10 @@ class AcceptCharter(Variant, tag="accept-charter"):
 
 
 class HearCharter(Variant, tag="hear-charter"):
-    """Charter versions from a file, oldest first."""
+    """Charter versions from a file, oldest first, and acceptances that it holds."""
 
     versions: tuple[Charter, ...]
+    acceptances: tuple[Signed, ...]
 
 
 class ProposeCharter(Variant, tag="propose-charter"):
@@ -258,18 +261,37 @@ class Status(Variant, tag="status"):
 
 
 class CharterLine(Struct):
-    """A version that the agent knows. `missing` names who could still accept it."""
+    """A version that the agent knows. `missing` names who could still accept it.
+
+    `acceptances` are those of `accepted_by`, in that order.
+    """
 
     charter: Charter
     accepted_here: bool
     in_force: bool
     accepted_by: tuple[PersonName, ...]
+    acceptances: tuple[Signed, ...]
     needed: int
     missing: tuple[PersonName, ...]
 
 
+class SeenUnit(Struct):
+    """A unit, the last receipt that was seen of it, and whether that left it in imprint mode.
+
+    `now` says that the unit itself has just signed that it is the last one.
+    """
+
+    unit: UnitId
+    last_receipt: Digest
+    imprint: bool
+    now: bool
+
+
 class Charters(Variant, tag="charters"):
-    """All versions by number, and what a new one could be made from."""
+    """All versions by number, and what a new one could be made from.
+
+    `seen` are the units that this agent has seen, with their last verified receipts.
+    """
 
     versions: tuple[CharterLine, ...]
     keys: tuple[ProvenKey, ...]
@@ -277,6 +299,7 @@ class Charters(Variant, tag="charters"):
     agents: tuple[AgentNews, ...]
     coordinator: IdentityKey
     log: IdentityKey
+    seen: tuple[SeenUnit, ...]
 
 
 class Requests(Variant, tag="requests"):

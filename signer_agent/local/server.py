@@ -51,6 +51,7 @@ from signer_agent.local.messages import (
     RejectRequest,
     Requests,
     Results,
+    SeenUnit,
     SelectKeys,
     Shown,
     ShowRequest,
@@ -61,6 +62,8 @@ from signer_agent.local.messages import (
     WatchRequest,
 )
 from signer_agent.objections import Objection, object_to, of_trouble
+from signer_agent.trust.charters import accepted_version, claimed_person
+from signer_agent.trust.evidence import Evidence
 from signer_agent.trust.witness import forked
 
 _log = structlog.get_logger("agent.local")
@@ -138,9 +141,10 @@ class _Handler:
                 return await self._charters()
             case AcceptCharter(charter=charter):
                 return _done(await agent.accept(charter))
-            case HearCharter(versions=versions):
+            case HearCharter(versions=versions, acceptances=signed):
                 for version in versions:
-                    agent.kept.set_book(agent.kept.book.heard(version, ()))
+                    of_it = tuple(one for one in signed if accepted_version(one) == version.digest)
+                    agent.kept.set_book(agent.kept.book.heard(version, of_it))
                 return Ok(request=None)
             case ProposeCharter(charter=charter):
                 return _done(await agent.propose(charter))
@@ -266,20 +270,27 @@ class _Handler:
     async def _charters(self) -> Charters:
         agent = self._agent
         book = agent.kept.book
+        looked: Evidence | Objection | None = None
         if agent.link.connected and book.known:
-            await agent.look()
+            # Which versions there are is known without the coordinator, too.
+            with contextlib.suppress(Unavailable):
+                looked = await agent.look()
             book = agent.kept.book
+        answers = looked.units if isinstance(looked, Evidence) else {}
+        now = {unit for unit, one in answers.items() if one.answer is not None}
         histories = {unit: seen.history for unit, seen in agent.kept.memory.units.items()}
         lines = []
         for digest, known in sorted(book.known.items(), key=lambda one: one[1].charter.number):
             accession = book.accession(digest, histories)
             trusted = book.trusted
+            accepted = sorted(book.signed_acceptances(digest), key=claimed_person)
             lines.append(
                 CharterLine(
                     charter=known.charter,
                     accepted_here=trusted is not None and trusted.get(digest) is not None,
                     in_force=digest in book.in_force,
-                    accepted_by=tuple(sorted(one.person for one in book.acceptances(digest))),
+                    accepted_by=tuple(claimed_person(one) for one in accepted),
+                    acceptances=tuple(accepted),
                     needed=0 if accession is None else accession.needed,
                     missing=() if accession is None else tuple(sorted(accession.waiting_for)),
                 )
@@ -289,8 +300,17 @@ class _Handler:
             keys=tuple(agent.kept.keys.values()),
             parts=tuple(one for one in agent.kept.parts.values() if one.offered),
             agents=tuple(agent.kept.agents.values()),
-            coordinator=agent.settings.coordinator,
-            log=agent.settings.log,
+            coordinator=agent.link.coordinator.identity,
+            log=agent.link.coordinator.log,
+            seen=tuple(
+                SeenUnit(
+                    unit=unit,
+                    last_receipt=history.last_receipt,
+                    imprint=history.state.imprint,
+                    now=unit in now,
+                )
+                for unit, history in sorted(histories.items())
+            ),
         )
 
     def _status(self) -> Status:
@@ -303,8 +323,8 @@ class _Handler:
             instance=agent.settings.instance,
             practice=agent.settings.practice,
             agent=agent.identity.key,
-            coordinator=agent.settings.coordinator,
-            url=agent.settings.url,
+            coordinator=link.coordinator.identity,
+            url=link.coordinator.url,
             connected=link.connected,
             since=link.since,
             why=link.why,

@@ -5,12 +5,19 @@ force the agent judges itself, from acceptances that it verified and histories t
 once a version was in force it is so for ever, so that is kept.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from protocol.accession import Accession, accession
-from protocol.charter import MAX_PEOPLE, Acceptance, Chain, Charter, open_acceptance
+from protocol.accession import Accession, accession, overtaken
+from protocol.charter import (
+    MAX_PEOPLE,
+    Acceptance,
+    Chain,
+    Charter,
+    Coordinator,
+    open_acceptance,
+)
 from protocol.displayable import InstanceName, PersonName
 from protocol.history import History
 from protocol.identifiers import SKI, Digest, IdentityKey, UnitId, grouped
@@ -18,7 +25,8 @@ from protocol.receipts import Receipt
 from protocol.schema import from_bytes
 from protocol.signing.statements import Signed
 from protocol.violations import Violation
-from signer_agent.objections import Objection, alarm
+from quorate.exits import Exit
+from signer_agent.objections import Objection, alarm, object_to
 
 MAX_VERSIONS = 1000
 _MAX_ACCEPTANCES = 2 * MAX_PEOPLE
@@ -50,7 +58,7 @@ class CharterBook:
     # --- what it knows --------------------------------------------------------------------------
 
     def chain(self, version: Digest) -> Chain | None:
-        """The versions up to this one; None while one isn't known, or where one doesn't follow."""
+        """The versions up to this one; None while one isn't known, or where they can't follow."""
         found: list[Charter] = []
         digest: Digest | None = version
         while digest is not None:
@@ -59,7 +67,10 @@ class CharterBook:
                 return None
             found.append(one.charter)
             digest = one.charter.previous
-        return Chain(reversed(found))
+        try:
+            return Chain(reversed(found))
+        except Violation:
+            return None
 
     @cached_property
     def trusted(self) -> Chain | None:
@@ -104,7 +115,11 @@ class CharterBook:
 
     def acceptances(self, version: Digest) -> tuple[Acceptance, ...]:
         """Who is known to have accepted a version: verified, each person once."""
-        return tuple(self._acceptances(version).values())
+        return tuple(opened for opened, _ in self._acceptances(version).values())
+
+    def signed_acceptances(self, version: Digest) -> tuple[Signed, ...]:
+        """The same as they were signed."""
+        return tuple(signed for _, signed in self._acceptances(version).values())
 
     def accession(self, version: Digest, histories: Mapping[UnitId, History]) -> Accession | None:
         """How far a version is on its way into force; None while its chain isn't whole."""
@@ -233,19 +248,19 @@ class CharterBook:
                 return charter
         return None
 
-    def _acceptances(self, version: Digest) -> dict[PersonName, Acceptance]:
+    def _acceptances(self, version: Digest) -> dict[PersonName, tuple[Acceptance, Signed]]:
         chain = self.chain(version)
         if chain is None:
             return {}
         preceding = self._newest_in_force(chain, before=version)
-        found: dict[PersonName, Acceptance] = {}
+        found: dict[PersonName, tuple[Acceptance, Signed]] = {}
         for signed in self.known[version].acceptances:
             try:
                 opened = open_acceptance(signed, chain, preceding=preceding)
             except Violation:
                 continue  # what doesn't verify isn't counted; others' answers come as they come
             if opened.charter == version:
-                found.setdefault(opened.person, opened)
+                found.setdefault(opened.person, (opened, signed))
         return found
 
     def _as_they_were(
@@ -298,9 +313,51 @@ def own_entry(
     )
 
 
+def not_overtaken(
+    book: CharterBook, version: Digest, histories: Iterable[History]
+) -> Objection | None:
+    """NOT_OVERTAKEN: a version that can't come into force any more isn't accepted.
+
+    Nothing else could be accepted in its place.
+    """
+    charter = book.known[version].charter
+    units = [history.unit for history in histories if overtaken(charter, history)]
+    if version in book.in_force or not units:
+        return None
+    places = [unit.certificate.location for unit in charter.units if unit.id in units]
+    return object_to(
+        Exit.REFUSED,
+        f"version {charter.number} of the charter can't come into force any more; it wasn't "
+        "accepted",
+        expected="its units in imprint mode, or out of it before the receipt that it names",
+        found=", ".join(map(str, places)),
+        next="make it anew, with the units' newest receipts",
+        rule="NOT_OVERTAKEN",
+    )
+
+
+def same_coordinator(one: Coordinator, other: Coordinator) -> bool:
+    """Whether they are one, with one log, wherever it is reached."""
+    return (one.identity, one.log) == (other.identity, other.log)
+
+
+def own_acceptance(book: CharterBook, me: PersonName) -> Signed | None:
+    """This person's Yes to the newest version that they accepted, while it isn't in force."""
+    version = book.accepted
+    if version is None or version in book.in_force:
+        return None
+    signed = book.signed_acceptances(version)
+    return next((one for one in signed if claimed_person(one) == me), None)
+
+
 def claimed_person(signed: Signed) -> PersonName:
     """Whose acceptance it says that it is; not verified."""
     return from_bytes(Acceptance, signed.statement).person
+
+
+def accepted_version(signed: Signed) -> Digest:
+    """Which version it says that it is for; not verified."""
+    return from_bytes(Acceptance, signed.statement).charter
 
 
 def _until(history: History, versions: set[Digest]) -> History:

@@ -26,7 +26,10 @@ from signer_agent.objections import Objection, alarm
 SIGHTINGS_APART = Duration(10 * MINUTE)
 MAX_SIGHTINGS = 1024
 """A week of looks. What was seen in between, or before, only makes the rule milder."""
-_ASK = "call the others: what do they see? Ask the coordinator's people: was a backup restored?"
+_ASK = (
+    "call the others: what do they see? Ask the coordinator's people: was a backup restored? Then "
+    "a fresh one takes over: quorate charter new-coordinator"
+)
 
 
 class Fork(Struct):

@@ -1,18 +1,38 @@
 """DESIGN §2.9: an agent follows one log that only grows, and says loudly when it doesn't."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from protocol.charter import Charter
 from protocol.commands.bodies import SetControlPoint, SetThresholds
 from protocol.identifiers import HOUR, MINUTE, Instant
 from protocol.record.checkpoints import checkpoint_digest
 from protocol.request import RequestState
-from protocol.session.messages import Consistency, Done, RequestNews
+from protocol.session.messages import (
+    Accept,
+    Announce,
+    CharterNews,
+    Consistency,
+    Done,
+    OfferKey,
+    Publication,
+    RequestNews,
+)
 from quorate.exits import Exit
 from signer_agent.daemon import link
-from signer_agent.local.messages import Gathered, GatherReport, GetStatus, Status
+from signer_agent.local.messages import (
+    AcceptCharter,
+    Gathered,
+    GatherReport,
+    GetStatus,
+    HearCharter,
+    Ok,
+    Status,
+)
 from signer_agent.trust.evidence import AskConsistency, Question, Reply
 from tests.attacks.bends import opened
 from tests.attacks.conftest import Attack
@@ -20,12 +40,14 @@ from tests.attacks.evil_coordinator import Certificate
 from tests.attacks.guarded import Guarded, guarded
 from tests.attacks.victim import Victim, ends_with, foiled, says
 from tests.cast.bare_agents import BareAgent
-from tests.cast.charters import charter
-from tests.cast.people import ALICE, BOB
+from tests.cast.charters import accepts, charter
+from tests.cast.keys import signature_key
+from tests.cast.people import ALICE, BOB, Custodian
 from tests.cores.desk_world import Log
 
 RAISE = SetThresholds(signatures=3, revocations=2)
 POINT = SetControlPoint(point=55, on=True)
+ANOTHER = signature_key("another coordinator")
 
 
 def another_log(*entries: str, title: str = "log") -> Log:
@@ -154,6 +176,105 @@ async def test_the_last_checkpoint_is_named_at_hello(attack: Attack):
         await bob.sees(bob.world.open(RAISE))
         await bob.restart()
         assert bob.evil.hellos[-1].checkpoint == bob.world.log.note()
+
+
+# --- another coordinator, with another log --------------------------------------------------------
+
+
+def moving(bob: Victim) -> Charter:
+    """The version after the present one, which names another coordinator with another log."""
+    older = bob.world.charter
+    bob.world.log = Log("another log")
+    coordinator = older.coordinator.but(identity=ANOTHER.identity, log=bob.world.log.key.identity)
+    return charter(bob.world.people, bob.world.units, previous=older, coordinator=coordinator)
+
+
+async def moves(bob: Victim, newer: Charter, *others: Custodian) -> None:
+    """Bob accepts it, from a file; and these others, as the new coordinator tells."""
+    await bob.client.ask(HearCharter(versions=(newer,), acceptances=()), Ok)
+    bob.evil.identity, bob.evil.epoch = ANOTHER, bytes(16)
+    yes = tuple(accepts(one, newer) for one in others)
+    bob.evil.news = [CharterNews(charter=newer, acceptances=yes, in_force=True)]
+    await bob.client.ask(AcceptCharter(charter=newer.digest), Ok)
+    await bob.connected()
+    await bob.looks()
+
+
+def silently(_: Publication) -> Any:
+    """It takes what it is sent and never acknowledges it."""
+
+
+async def test_the_coordinator_moves_nobody_to_another_log(attack: Attack):
+    """Whatever it says is in force: only the own person's Yes is followed."""
+    async with attack() as bob:
+        seen = await bob.sees(bob.world.open(RAISE))
+        followed, log = bob.agent.kept.witness, bob.world.log
+        newer = moving(bob)
+        for number in range(9):
+            bob.world.log.append(f"more, {number}")
+        yes = (accepts(ALICE, newer),)
+        await bob.hears(CharterNews(charter=newer, acceptances=yes, in_force=True))
+        says(await bob.objects(seen), Exit.ALARM, None, "broke the protocol")
+        bob.world.log = log
+        await bob.looks()
+        now = bob.agent.kept.witness
+        assert followed is not None and now is not None
+        assert now.log == followed.log and now.size >= followed.size
+
+
+async def test_before_the_version_is_in_force_nothing_is_signed_under_the_one_before(
+    attack: Attack,
+):
+    """Some follow the one log and some the other: a command would not share one."""
+    async with attack() as bob:
+        older, newer = bob.world.charter, moving(bob)
+        await moves(bob, newer)
+        news = bob.world.open(RAISE, charter=older)
+        await bob.hears(news)
+        trouble = await bob.objects(number=news.request.id)
+        says(trouble, Exit.REFUSED, "LOG_IN_FORCE", "isn't in force yet")
+        with_alice = CharterNews(charter=newer, acceptances=(accepts(ALICE, newer),), in_force=True)
+        await bob.hears(with_alice)
+        await bob.looks()
+        trouble = await bob.objects(number=news.request.id)
+        says(trouble, Exit.ENDED, "CHARTER_NOT_IN_FORCE")
+        await bob.gives(await bob.sees(bob.world.open(POINT, charter=newer)))
+
+
+async def test_nothing_of_the_old_requests_is_sent_to_the_new_coordinator(attack: Attack):
+    """What is open ends, and says what can still run; the new one is told who we are, no more."""
+    async with attack() as bob:
+        acknowledged = bob.evil.take
+        bob.evil.take = silently  # so that it would be sent again
+        news = bob.world.open(RAISE)
+        seen = await bob.sees(news)
+        giving = asyncio.create_task(ends_with(bob.gives(seen)))
+        await bob.evil.until(lambda: bob.evil.given or None)
+        newer = moving(bob)
+        taken, bob.evil.take = len(bob.evil.taken), acknowledged
+        await moves(bob, newer, ALICE)
+        assert (await giving).exit is Exit.UNREACHABLE
+        await bob.evil.until(
+            lambda: next((one for one in bob.evil.taken[taken:] if isinstance(one, Accept)), None)
+        )
+        assert {type(one) for one in bob.evil.taken[taken:]} <= {Accept, OfferKey, Announce}
+        ended = bob.agent.kept.requests[news.request.id].request
+        assert (ended.state, ended.ended) == (RequestState.SUPERSEDED, True)
+        assert "names another coordinator" in ended.why
+        assert {one.request for one in bob.agent.kept.memory.given} == {seen.digest}
+
+
+async def test_a_log_that_was_left_does_not_come_back(attack: Attack):
+    """Its forks would be forgotten: the agent no longer keeps what it saw of it."""
+    async with attack() as bob:
+        older, newer = bob.world.charter, moving(bob)
+        await moves(bob, newer, ALICE)
+        again = charter(bob.world.people, bob.world.units, previous=newer)
+        assert again.coordinator.log == older.coordinator.log
+        yes = (accepts(ALICE, again),)
+        await bob.hears(CharterNews(charter=again, acceptances=yes, in_force=True))
+        trouble = await ends_with(bob.client.ask(AcceptCharter(charter=again.digest), Ok))
+        says(trouble, Exit.ALARM, None, "wasn't accepted")
 
 
 # --- the checkpoint of a request ----------------------------------------------------------------

@@ -20,18 +20,20 @@ from protocol.session.handshake import AgentHello, Welcome
 from protocol.session.messages import (
     MAX_MESSAGE_BYTES,
     CaughtUp,
+    CharterNews,
     Done,
     States,
 )
 from quorate import serving, tls
 from quorate.exits import Exit
 from signer_agent.daemon import link
+from signer_agent.local.messages import AcceptCharter, Ok
 from signer_agent.trust.evidence import AskConsistency, Question
 from tests.attacks.conftest import Attack
 from tests.attacks.evil_coordinator import PATIENCE, Certificate, EvilCoordinator
 from tests.attacks.guarded import Guarded, guarded
 from tests.attacks.victim import Victim, ends_with, make_files, says
-from tests.cast.charters import charter
+from tests.cast.charters import accepts, charter
 from tests.cast.commands import NOON
 from tests.cast.keys import signature_key
 from tests.cast.people import ALICE, BOB, Custodian
@@ -206,16 +208,20 @@ async def test_the_coordinator_that_the_charter_no_longer_names(attack: Attack):
         new = signature_key("the new coordinator")
         coordinator = older.coordinator.but(identity=new.identity)
         newer = charter(bob.world.people, bob.world.units, previous=older, coordinator=coordinator)
-        await bob.accepts(newer, others=[ALICE])
+        yes = (accepts(ALICE, newer),)
+        await bob.hears(CharterNews(charter=newer, acceptances=yes, in_force=True))
         bob.evil.hello = lambda hello: bob.evil.honest_hello(
             hello.but(coordinator=older.coordinator.identity)
         )
-        await bob.evil.hang_up()
+        taken = len(bob.evil.taken)
+        await bob.client.ask(AcceptCharter(charter=newer.digest), Ok)
         assert "doesn't verify" in await hung_up(bob)
         assert bob.evil.hellos[-1].coordinator == new.identity
+        assert len(bob.evil.taken) == taken, "not even the acceptance is for the old one"
         bob.evil.identity = new
         bob.evil.hello = bob.evil.honest_hello
         await bob.connected()
+        await bob.looks()
         await bob.gives(await bob.sees(bob.world.open(POINT, charter=newer)))
 
 

@@ -21,7 +21,7 @@ from protocol.signing.labels import Label
 from protocol.signing.statements import sign_statement
 from tests.cast.charters import accepts
 from tests.cast.commands import NOON, Given, contribution, load_of, nonce, signed
-from tests.cast.keys import noise, signature_key
+from tests.cast.keys import SignatureKey, noise, signature_key
 from tests.cast.people import INSTANCE, Custodian
 from tests.cast.units import CastUnit
 
@@ -31,14 +31,28 @@ LOG_KEY = signature_key("log")
 class CastRecord:
     """What an honest coordinator would have kept of a ceremony."""
 
-    def __init__(self, charter: Charter, people: Sequence[Custodian], units: Sequence[CastUnit]):
-        self.charter, self.people, self.units = charter, people, units
+    def __init__(
+        self,
+        charter: Charter,
+        people: Sequence[Custodian],
+        units: Sequence[CastUnit],
+        *,
+        before: Sequence[Charter] = (),
+        key: SignatureKey = LOG_KEY,
+        accepted: Sequence[Custodian] | None = None,
+    ):
+        """`before` are the versions before `charter`, taken over; `key` is the log's.
+
+        `accepted` are those who have accepted `charter`, if not all.
+        """
+        self.charter, self.people, self.units, self.key = charter, people, units, key
         self.log: list[LogItem] = []
         self.notes: dict[int, bytes] = {}
         self.now = NOON
-        self.keep(EntryKind.CHARTER, charter)
-        for one in people:
-            self.keep(EntryKind.ACCEPTANCE, accepts(one, charter))
+        for version in (*before, charter):
+            self.keep(EntryKind.CHARTER, version)
+            for one in people if accepted is None or version is not charter else accepted:
+                self.keep(EntryKind.ACCEPTANCE, accepts(one, version))
 
     def keep(self, kind: EntryKind, body: Struct) -> None:
         """Appends to the log."""
@@ -48,7 +62,7 @@ class CastRecord:
 
     def checkpoint(self) -> bytes:
         """A signed checkpoint of the log as it is."""
-        return checkpoint_of(self.log)
+        return checkpoint_of(self.log, self.key)
 
     def request(
         self,
@@ -161,12 +175,12 @@ class CastRecord:
         )
 
 
-def checkpoint_of(log: Sequence[LogItem]) -> bytes:
+def checkpoint_of(log: Sequence[LogItem], key: SignatureKey = LOG_KEY) -> bytes:
     """A checkpoint over these items, signed with the coordinator's log key."""
     grown = Frontier.empty()
     for item in log:
         leaf = entry_leaf(item.salted) if isinstance(item, OwnEntry) else item.leaf
         grown, _ = grown.append(leaf)
-    key = LOG_KEY.identity
-    checkpoint = Checkpoint(origin=log_origin(key), size=grown.size, root=grown.root)
-    return sign_checkpoint(checkpoint, public_key=key, sign=LOG_KEY.sign)
+    log_key = key.identity
+    checkpoint = Checkpoint(origin=log_origin(log_key), size=grown.size, root=grown.root)
+    return sign_checkpoint(checkpoint, public_key=log_key, sign=key.sign)

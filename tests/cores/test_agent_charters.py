@@ -6,11 +6,14 @@ import pytest
 
 from protocol.charter import Floor
 from protocol.displayable import InstanceName
+from protocol.signing.labels import Label
+from protocol.signing.statements import sign_statement
 from protocol.unit_identity import fingerprint_of_units
 from protocol.violations import Violation
 from quorate.exits import Exit
+from signer_agent.cli.charter_screens import moving_lines
 from signer_agent.objections import Objection
-from signer_agent.trust.charters import CharterBook
+from signer_agent.trust.charters import CharterBook, not_overtaken, own_acceptance
 from signer_agent.trust.difference import comparison, differences
 from tests.cast.charters import accepts, charter
 from tests.cast.keys import signature_key
@@ -137,6 +140,48 @@ def test_a_unit_that_left_imprint_mode_under_the_old_version_keeps_the_new_one_o
     assert bob.book.ruling == world.charter
     waiting = bob.book.accession(version.digest, bob.look().histories)
     assert waiting is not None and waiting.outdated == {world.units[0].id}
+
+
+def test_a_version_that_cannot_come_into_force_any_more_is_not_accepted():
+    """Whoever accepted it could accept nothing in its place."""
+    world, (_, bob, _) = world_with_desks(initialised=False)
+    version = charter([*world.people, DAVE], world.units, previous=world.charter)
+    bob.book = bob.book.heard(version, ())
+
+    def objection() -> Objection | None:
+        return not_overtaken(bob.book, version.digest, bob.look().histories.values())
+
+    assert objection() is None
+    world.units[0].leave_imprint(world.people)
+    found = objection()
+    assert found is not None and (found.rule, found.exit) == ("NOT_OVERTAKEN", Exit.REFUSED)
+    now = charter([*world.people, DAVE], world.units, previous=world.charter)
+    bob.book = bob.book.heard(now, ())
+    assert not_overtaken(bob.book, now.digest, bob.look().histories.values()) is None
+
+
+def test_a_yes_that_the_coordinator_did_not_take_is_at_hand_until_the_version_is_in_force():
+    world, (_, bob, _) = world_with_desks()
+    version = charter(world.people, world.units, previous=world.charter)
+    assert own_acceptance(bob.book, BOB.name) is None
+    forged = sign_statement(Label.ACCEPTANCE, version, MALLORY.identity.sign)
+    bob.book = bob.book.heard(version, (forged, accepts(ALICE, version)))
+    waiting = bob.book.accept(version.digest, accepts(BOB, version))
+    assert isinstance(waiting, CharterBook)
+    assert own_acceptance(waiting, BOB.name) == accepts(BOB, version)
+    bob.book = waiting
+    bob.look()
+    assert own_acceptance(bob.book, BOB.name) is None
+
+
+def test_another_coordinator_is_said_in_words():
+    old = world_with_desks()[0].charter
+    other = signature_key("another").identity
+    for named in (old.coordinator.but(identity=other), old.coordinator.but(log=other)):
+        said = " ".join(moving_lines(old, old.but(coordinator=named)))
+        assert "another coordinator" in said and "can still run until it expires" in said
+    moved = old.but(coordinator=old.coordinator.but(url="https://elsewhere.example:7443"))
+    assert not list(moving_lines(old, moved))
 
 
 def test_who_comes_late_judges_older_versions_by_the_thresholds_of_then():

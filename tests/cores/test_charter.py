@@ -295,3 +295,14 @@ def test_no_two_units_stand_in_one_place():
     second.certificate = second.certificate.but(location=place, type=UnitType.FAILOVER)
     with pytest.raises(ValueError, match="one location"):
         charter([ALICE, BOB], [first, second])
+
+
+def test_no_version_takes_a_log_up_again_that_was_left():
+    """Agents forget what they saw of a log that they leave: it could come back as another one."""
+    versions = [FIRST]
+    for log in ("log", "new log", "new log", "log"):
+        coordinator = COORDINATOR.but(log=signature_key(log).identity)
+        versions.append(charter(PEOPLE, UNITS, previous=versions[-1], coordinator=coordinator))
+    assert Chain(versions[:-1]).newest.number == 4
+    with pytest.raises(Violation, match="version 5 names a log that an earlier version has left"):
+        Chain(versions)

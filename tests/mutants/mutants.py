@@ -17,6 +17,7 @@ HISTORY = "tests/cores/test_history.py"
 STANDING = "tests/cores/test_standing.py"
 ACCESSION = "tests/cores/test_accession.py"
 REPORT = "tests/cores/test_report.py"
+NEW_LOG = "tests/cores/test_report_new_log.py"
 
 
 @dataclass(frozen=True)
@@ -446,5 +447,26 @@ def _reborn""",
         "missing = len(logged - there)",
         "missing = 0",
         f"{REPORT}::test_changed_histories_fail",
+    ),
+    Mutant(
+        "a version that one person accepted may leave the log of the one in force out",
+        "protocol/report/proof.py",
+        "if newest.coordinator.log != log:",
+        "if newest.coordinator.log == log and not newest.people:",
+        f"{NEW_LOG}::test_a_version_that_is_not_in_force_leaves_no_log_behind",
+    ),
+    Mutant(
+        "what ran before a log isn't told",
+        "protocol/report/proof.py",
+        "and named.coordinator.log != log",
+        "and named.coordinator.log == log",
+        f"{NEW_LOG}::test_what_ran_before_is_told_and_the_rest_is_proven_as_ever",
+    ),
+    Mutant(
+        "a log that was left may come back",
+        "protocol/charter.py",
+        "if after.coordinator.log in left:",
+        "if after.coordinator.log in left - {before.coordinator.log, after.coordinator.log}:",
+        f"{CHARTER}::test_no_version_takes_a_log_up_again_that_was_left",
     ),
 ]
