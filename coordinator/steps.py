@@ -100,5 +100,7 @@ def write_of(entry: EntryKind) -> Write:
             return Write.REFUSAL
         case EntryKind.ALARM | EntryKind.CHECKPOINT_SEEN:
             return Write.ALARM
+        case EntryKind.ENDING:
+            return Write.COURSE
         case EntryKind.ACCOUNT:
             return Write.ACCOUNT

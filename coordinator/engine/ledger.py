@@ -24,8 +24,9 @@ from protocol.displayable import InstanceName
 from protocol.identifiers import Digest, IdentityKey, Instant
 from protocol.record.checkpoints import Checkpoint, log_origin, sign_checkpoint
 from protocol.record.entries import Entry, EntryKind, Salt, SaltedEntry
+from protocol.record.operations import Ending
 from protocol.refusals import Refusal
-from protocol.request import Request
+from protocol.request import Request, RequestState
 from protocol.schema import Struct, to_bytes
 from protocol.session.messages import News, RequestNews
 from protocol.signing.statements import Sign
@@ -58,14 +59,15 @@ class Gathered:
     requests: dict[int, Request] = field(default_factory=dict)
     saved: dict[int, Request] = field(default_factory=dict)
     entries: list[SaltedEntry] = field(default_factory=list)
+    endings: list[SaltedEntry] = field(default_factory=list)
     news: dict[str, News] = field(default_factory=dict)
     items: list[feed.Item] = field(default_factory=list)
     writes: set[Write] = field(default_factory=set)
 
     async def write_down(self) -> None:
         """Writes what was gathered so far."""
-        saved, entries, news = self.saved, self.entries, self.news
-        self.saved, self.entries, self.news = {}, [], {}
+        saved, entries, news = self.saved, [*self.entries, *self.endings], self.news
+        self.saved, self.entries, self.endings, self.news = {}, [], [], {}
         await requests.save(self.connection, saved.values())
         await record.append(self.connection, entries)
         self.items += await feed.tell(self.connection, self.instance, news)
@@ -84,10 +86,13 @@ class Change:
 
     def log(self, kind: EntryKind, body: Struct | bytes) -> None:
         """Appends to the log what has happened."""
+        self.gathered.entries.append(self._entry(kind, body))
+        self.writes(write_of(kind))
+
+    def _entry(self, kind: EntryKind, body: Struct | bytes) -> SaltedEntry:
         data = body if isinstance(body, bytes) else to_bytes(body)
         entry = Entry(instance=self.instance, at=self.at, kind=kind, body=data)
-        self.gathered.entries.append(SaltedEntry(salt=self.salt(), entry=entry))
-        self.writes(write_of(kind))
+        return SaltedEntry(salt=self.salt(), entry=entry)
 
     def writes(self, what: Write) -> None:
         """Says what is written; log entries say it by themselves."""
@@ -136,7 +141,11 @@ class Change:
         await self.tell(RequestNews(request=request, checkpoint=None))
 
     async def save(self, request: Request) -> None:
-        """A request that has changed."""
+        """A request that has changed. Its end is logged, after what ended it."""
+        before = self.gathered.requests.get(request.id)
+        if request.ended and (before is None or _end_of(before) != _end_of(request)):
+            body = Ending(filing=request.filing.digest, state=request.state, why=request.why)
+            self.gathered.endings.append(self._entry(EntryKind.ENDING, body))
         self.gathered.requests[request.id] = self.gathered.saved[request.id] = request
         note = None
         if request.opening is not None:
@@ -181,6 +190,10 @@ class Change:
             versions.append(version)
             wanted = version.previous
         return Chain(reversed(versions))
+
+
+def _end_of(request: Request) -> RequestState | None:
+    return request.state if request.ended else None
 
 
 class Ledger:

@@ -38,6 +38,7 @@ class EntryKind(StrEnum):
     PROCEED = "proceed"  # the word to run a request without the units that hold it
     EXECUTION = "execution"  # a unit's receipt
     REFUSAL = "refusal"  # a unit's signed refusal
+    ENDING = "ending"  # a request's end, and what it came to after its end
     CHARTER = "charter"
     ACCEPTANCE = "acceptance"
     ENROLMENT = "enrolment"  # an agent's

@@ -11,6 +11,7 @@ import msgspec
 
 from protocol.displayable import AccountName, Reason
 from protocol.identifiers import Digest, IdentityKey
+from protocol.request import RequestState
 from protocol.schema import Struct
 
 
@@ -39,6 +40,14 @@ class Proceeding(Struct):
 
     filing: Digest
     by: Actor
+
+
+class Ending(Struct):
+    """A request has ended, or came to something else after its end (`EntryKind.ENDING`)."""
+
+    filing: Digest
+    state: RequestState
+    why: str
 
 
 class AccountChange(StrEnum):

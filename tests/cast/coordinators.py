@@ -254,13 +254,13 @@ class CastCoordinator:
         assert isinstance(begun, LoggedIn), begun
         return tokens.write(begun.secret)
 
-    async def entries(self, kind: EntryKind) -> list[Entry]:
-        """The log's entries of a kind."""
+    async def entries(self, *kinds: EntryKind) -> list[Entry]:
+        """The log's entries of these kinds."""
         items = await self.ledger.database.read(
             lambda connection: record.items(connection, INSTANCE, 0, 10_000)
         )
         opened = [item.salted.entry for item in items if isinstance(item, OwnEntry)]
-        return [entry for entry in opened if entry.kind is kind]
+        return [entry for entry in opened if entry.kind in kinds]
 
     async def account_events(self) -> list[AccountEvent]:
         """What the log tells of accounts."""

@@ -13,7 +13,7 @@ from protocol.commands.bodies import Body, SetControlPoint, SetThresholds, Void
 from protocol.displayable import AccountName, Purpose, Reason
 from protocol.identifiers import HOUR, MINUTE, SECOND
 from protocol.record.entries import EntryKind
-from protocol.record.operations import Actor, Cancellation, Proceeding
+from protocol.record.operations import Actor, Cancellation, Ending, Proceeding
 from protocol.refusals import Refusal, Rule
 from protocol.request import DEFAULT_VALIDITY, Filing, Outcome, Request, RequestState
 from protocol.schema import from_bytes, to_bytes
@@ -117,6 +117,28 @@ async def test_the_same_key_files_once_and_only_the_same_command(cast: CastCoord
 async def test_what_a_unit_would_refuse_is_refused_before_it_is_queued(cast: CastCoordinator):
     body = SetThresholds(signatures=9, revocations=2)
     assert rule(await cast.try_file(body)) is Rule.SIGNATURE_THRESHOLD_RANGE
+
+
+async def test_the_log_tells_of_every_end_once_and_after_what_ended_it(cast: CastCoordinator):
+    request = await cast.file(BTC)
+    await cast.until(request.id, RequestState.COLLECTING)
+    assert await cast.entries(EntryKind.ENDING) == []
+    await cast.sign(request.id, ALICE, BOB)
+    await cast.until(request.id, RequestState.EXECUTED)
+    stopped = await cast.file(OTHER)
+    await cancelled(cast, stopped.id, "not now")
+    executed, given_up = [
+        from_bytes(Ending, entry.body) for entry in await cast.entries(EntryKind.ENDING)
+    ]
+    assert (executed.filing, executed.state) == (request.filing.digest, RequestState.EXECUTED)
+    assert given_up == Ending(
+        filing=stopped.filing.digest,
+        state=RequestState.CANCELLED,
+        why="cancelled by amy: not now",
+    )
+    kinds = [entry.kind for entry in await cast.entries(*EntryKind)]
+    assert kinds[-2:] == [EntryKind.CANCELLATION, EntryKind.ENDING]
+    assert kinds[kinds.index(EntryKind.ENDING) - 1] is EntryKind.EXECUTION
 
 
 # cancelling
@@ -398,7 +420,9 @@ async def test_a_waiting_void_expires_when_the_copies_do(cast: CastCoordinator):
     assert isinstance(filed, Filed)
     cast.clock.pass_time(DEFAULT_VALIDITY - MINUTE)
     cast.wake()
-    await cast.until(filed.request.id, RequestState.EXPIRED)
+    expired = await cast.until(filed.request.id, RequestState.EXPIRED)
+    ended = [from_bytes(Ending, entry.body) for entry in await cast.entries(EntryKind.ENDING)]
+    assert (expired.filing.digest, RequestState.EXPIRED) in {(it.filing, it.state) for it in ended}
 
 
 async def partly_executed(cast: CastCoordinator) -> Request:
