@@ -8,12 +8,12 @@ lacks the receipt that it names, or if a unit has left imprint mode, under anoth
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from protocol.charter import Acceptance, Charter
 from protocol.displayable import PersonName
 from protocol.history import History
-from protocol.identifiers import UnitId
+from protocol.identifiers import Digest, UnitId
 from protocol.receipts import Receipt
 
 
@@ -90,6 +90,20 @@ def accession(
             unit for unit, history in histories.items() if _outdated(candidate, history)
         ),
     )
+
+
+def as_it_was(history: History, versions: Collection[Digest]) -> History:
+    """The history before its first receipt under one of these versions.
+
+    By that an older version is judged: by the thresholds of then, and without what units went
+    through under a later one.
+    """
+    for position, entry in enumerate(history.entries):
+        if isinstance(entry, Receipt) and entry.parsed().charter in versions:
+            return replace(
+                history, entries=history.entries[:position], hashes=history.hashes[:position]
+            )
+    return history
 
 
 def _outdated(candidate: Charter, history: History) -> bool:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from protocol.accession import accession
+from protocol.accession import accession, as_it_was
 from protocol.charter import Acceptance, Chain, Charter, Person, open_acceptance
 from protocol.history import History, verify_history
 from protocol.identifiers import Digest, IdentityKey, Instant, UnitId, short
@@ -300,12 +300,19 @@ def _acceptances(entries: list[tuple[int, Entry]], chain: Chain) -> tuple[Accept
 def _in_force(
     chain: Chain, acceptances: tuple[Acceptance, ...], histories: Mapping[UnitId, History]
 ) -> tuple[Charter, ...]:
+    """Each version judged by the units as they were before its first command, as agents do.
+
+    Of a unit that the newest version no longer names there is no history here.
+    """
     standing: list[Charter] = []
-    for charter in chain.versions:
+    for place, charter in enumerate(chain.versions):
         preceding = standing[-1] if standing else None
         named = {unit.id for unit in charter.units}
-        units = {unit: one for unit, one in histories.items() if unit in named}
-        if not accession(charter, preceding, acceptances, units).in_force:
+        later = {one.digest for one in chain.versions[place:]}
+        units = {unit: as_it_was(one, later) for unit, one in histories.items() if unit in named}
+        found = accession(charter, preceding, acceptances, units)
+        gone = {unit for unit in named if chain.newest.unit(unit) is None}
+        if not found.enough or found.outdated or found.unknown - gone:
             break
         standing.append(charter)
     if not standing:

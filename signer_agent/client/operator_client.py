@@ -134,20 +134,26 @@ class OperatorClient:
     # --- what is known and asked for ------------------------------------------------------------
 
     async def charters(self) -> KnownCharters:
-        """The versions that the coordinator gives, each one whole and of this very coordinator."""
+        """The versions that the coordinator gives, whole. The one in force names this very one.
+
+        Older ones may name the coordinator from which this one has taken over.
+        """
         given = await self._calls.charter()
         versions = tuple(from_bytes(Charter, one.document) for one in given.versions)
+        in_force = next((one for one in versions if one.number == given.in_force), None)
         for version in versions:
             version.check()
+        for version in versions if in_force is None else (in_force,):
             if version.coordinator.identity != self._profile.coordinator:
                 raise Trouble(
                     Exit.ALARM,
                     "the charter that the coordinator gives names another coordinator",
                     expected=self._profile.coordinator.hex(),
                     found=version.coordinator.identity.hex(),
-                    next="call custodians: whose key is in their charter? quorate charter show",
+                    next="has it taken over from that one? Then have all custodians accept the "
+                    "version that names it. If not, call them: whose key is in their charter? "
+                    "quorate charter show",
                 )
-        in_force = next((one for one in versions if one.number == given.in_force), None)
         return KnownCharters(versions=versions, in_force=in_force)
 
     async def parts(self) -> tuple[OfferedPart, ...]:

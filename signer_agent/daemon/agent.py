@@ -20,6 +20,7 @@ from protocol.identifiers import (
     Nonce,
     UnitId,
 )
+from protocol.refusals import Refusal
 from protocol.request import Announcement, Request, open_announcement
 from protocol.sealing import hpke
 from protocol.secrets import Secret
@@ -88,7 +89,7 @@ from signer_agent.trust.evidence import (
     Reply,
     gather,
 )
-from signer_agent.trust.witness import Fork, first_sight, with_log
+from signer_agent.trust.witness import Fork, first_sight, forked, rolled_back, with_log
 
 if TYPE_CHECKING:
     from signer_agent.daemon.script import Script
@@ -120,6 +121,8 @@ class Agent:
         self.link: Link
         self.script: Script | None = None
         """The person's policy at work, if they have one."""
+        self.shorter: Refusal | None = None
+        """What the coordinator said at the last look, if its log lacks what was seen of it."""
         self.changed, self.changes = asyncio.Condition(), 0
         self._looking = asyncio.Lock()
 
@@ -217,6 +220,8 @@ class Agent:
                 )
             )
             self._remember(evidence)
+            if self._follows(evidence.witness.log):
+                self.shorter = evidence.shorter
             return evidence
 
     def _remember(self, evidence: Evidence) -> None:
@@ -340,6 +345,7 @@ class Agent:
             sent = self.kept.keep_sent(Accept(acceptance=signed), None)
         crash_points.crash_point(CHARTER_ACCEPTED)
         if moves:
+            self.shorter = None
             await self.link.hang_up()
             await self._tell_changed()
             return None  # what is kept is sent once the new one is in reach
@@ -593,6 +599,13 @@ class Agent:
             return made
         opening = news.request.opening
         return await self.publish(made, None if opening is None else opening.digest)
+
+    def alarm(self) -> Objection | None:
+        """LOG_GOES_ON: what is to be said whatever is asked; None where the log goes on."""
+        instance, witness = self.settings.instance, self.kept.witness
+        if self.shorter is not None:
+            return rolled_back(self.shorter, instance)
+        return None if witness is None else forked(witness, instance)
 
     def waiting(self) -> tuple[Request, ...]:
         """The requests that have not ended, by id."""

@@ -64,7 +64,6 @@ from signer_agent.local.messages import (
 from signer_agent.objections import Objection, object_to, of_trouble
 from signer_agent.trust.charters import accepted_version, claimed_person
 from signer_agent.trust.evidence import Evidence
-from signer_agent.trust.witness import forked
 
 _log = structlog.get_logger("agent.local")
 
@@ -341,7 +340,7 @@ class _Handler:
             policy=None
             if script is None
             else PolicyLine(name=script.policy.name, left=script.left(), until=script.policy.until),
-            alarm=None if witness is None else forked(witness, agent.settings.instance),
+            alarm=agent.alarm(),
         )
 
 

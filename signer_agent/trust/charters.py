@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from protocol.accession import Accession, accession, overtaken
+from protocol.accession import Accession, accession, as_it_was, overtaken
 from protocol.charter import (
     MAX_PEOPLE,
     Acceptance,
@@ -21,7 +21,6 @@ from protocol.charter import (
 from protocol.displayable import InstanceName, PersonName
 from protocol.history import History
 from protocol.identifiers import SKI, Digest, IdentityKey, UnitId, grouped
-from protocol.receipts import Receipt
 from protocol.schema import from_bytes
 from protocol.signing.statements import Signed
 from protocol.violations import Violation
@@ -278,7 +277,7 @@ class CharterBook:
             for charter in (() if trusted is None else trusted.versions)
             if charter.number > number
         }
-        return {unit: _until(history, later) for unit, history in histories.items()}
+        return {unit: as_it_was(history, later) for unit, history in histories.items()}
 
 
 def own_entry(
@@ -358,12 +357,3 @@ def claimed_person(signed: Signed) -> PersonName:
 def accepted_version(signed: Signed) -> Digest:
     """Which version it says that it is for; not verified."""
     return from_bytes(Acceptance, signed.statement).charter
-
-
-def _until(history: History, versions: set[Digest]) -> History:
-    for position, entry in enumerate(history.entries):
-        if isinstance(entry, Receipt) and entry.parsed().charter in versions:
-            return replace(
-                history, entries=history.entries[:position], hashes=history.hashes[:position]
-            )
-    return history

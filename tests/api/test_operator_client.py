@@ -115,6 +115,25 @@ async def test_a_charter_of_another_coordinator_is_an_alarm(http: Http):
             assert alarm.value.exit is Exit.ALARM
 
 
+async def test_only_the_version_in_force_has_to_name_this_coordinator(http: Http):
+    """Where it has taken over, the older ones name the one before."""
+
+    class TookOver(Calls):
+        async def charter(self) -> Charters:
+            given = await super().charter()
+            (version,) = given.versions
+            document = from_bytes(Charter, version.document)
+            before = document.coordinator.but(identity=signature_key("the one before").identity)
+            older = document.but(number=2, previous=document.digest, coordinator=before)
+            other = msgspec.structs.replace(version, number=2, document=to_bytes(older))
+            return msgspec.structs.replace(given, versions=(other, version))
+
+    async with await operator(http, kind=TookOver) as amy:
+        known = await amy.charters()
+        assert known.in_force is not None and known.in_force.number == 1
+        assert len(known.versions) == 2
+
+
 async def test_a_history_that_doesnt_hold_is_a_violation(http: Http):
     class Evil(Calls):
         async def unit_history(self, unit: UnitId, after: int = 0) -> History:

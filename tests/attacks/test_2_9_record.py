@@ -125,8 +125,10 @@ async def test_a_coordinator_that_says_itself_that_its_log_is_shorter(attack: At
         follows(bob, another_log().consistency)
         trouble = await bob.objects(seen)
         says(trouble, Exit.ALARM, "LOG_GOES_ON", "rolled back", "was a backup restored")
+        assert await alarmed(bob) is Exit.ALARM
         bob.evil.answer = bob.world.answer
         await bob.gives(seen)
+        assert await alarmed(bob) is None
 
 
 async def test_a_proof_that_proves_nothing(attack: Attack):

@@ -20,6 +20,7 @@ from tests.cast.people import ALICE, BOB, CAROL, Custodian
 from tests.cast.records import LOG_KEY, CastRecord
 
 NEW_LOG = signature_key("new log")
+NEW = COORDINATOR.but(identity=signature_key("new coordinator").identity, log=NEW_LOG.identity)
 PEOPLE = (ALICE, BOB, CAROL)
 PARTS = [(ALICE, ALICE.part()), (BOB, BOB.part())]
 
@@ -34,10 +35,7 @@ class Moved:
             self.old.request(ALICE, adds(one))
         self.old.request(ALICE, SetThresholds(signatures=2, revocations=2), [ALICE, BOB])
         self.vp: VP = self.old.load(ALICE, PARTS)
-        coordinator = COORDINATOR.but(
-            identity=signature_key("new coordinator").identity, log=NEW_LOG.identity
-        )
-        self.second = charter(PEOPLE, self.units, previous=self.first, coordinator=coordinator)
+        self.second = charter(PEOPLE, self.units, previous=self.first, coordinator=NEW)
         for unit in self.units:
             unit.charter = self.second.digest
 
@@ -85,6 +83,30 @@ def test_what_ran_before_is_told_and_the_rest_is_proven_as_ever(moved: Moved):
 
 def test_a_report_without_an_earlier_log_says_nothing_of_one(moved: Moved):
     assert "earlier_logs" not in report(moved.old.evidence(), moved.first).summary
+
+
+def test_versions_are_judged_by_the_units_as_they_were(moved: Moved):
+    """Two accepted it, and two were enough, until a command under it raised the threshold."""
+    record = moved.record((ALICE, BOB))
+    record.request(BOB, SetThresholds(signatures=3, revocations=2), [ALICE, BOB])
+    summary = report(record.evidence(), moved.second).summary
+    assert (summary["charter"]["version"], summary["alone"]) == (2, [])
+
+
+def test_two_are_not_enough_where_a_version_came_after_the_raise(moved: Moved):
+    for unit in moved.units:
+        unit.charter = moved.first.digest
+    moved.old.request(BOB, SetThresholds(signatures=3, revocations=2), [ALICE, BOB])
+    assert fails(moved.record((ALICE, BOB)).evidence(), moved.first).element == "the log"
+    report(moved.record().evidence(), moved.first)
+
+
+def test_a_unit_that_only_older_versions_name():
+    first, _, units = instance(3, 3)
+    second = charter(PEOPLE, units[:2], previous=first)
+    third = charter(PEOPLE, units[:2], previous=second, coordinator=NEW)
+    record = CastRecord(third, PEOPLE, units[:2], before=[first, second], key=NEW_LOG)
+    assert report(record.evidence(), first).summary["charter"]["version"] == 3
 
 
 def test_who_was_alone_before_is_named(moved: Moved):

@@ -77,6 +77,7 @@ def test_a_fresh_coordinator_takes_over_from_one_that_was_put_back(quorate_stack
         who.until(("agent", "status"), lambda data: data["connected"] or None)
     said = alice.refused("agent", "report", str(stack.directory / "none"), code=12)
     assert said["rule"] == "LOG_GOES_ON" and "quorate charter new-coordinator" in said["next"]
+    assert alice.refused("agent", "status", code=12)["rule"] == "LOG_GOES_ON"
     assert "this log lacks entries that agents have seen" in stack.coordinator.log
     assert "a backup of this coordinator was put back" in amy.run("requests", "list").err
     stack.coordinator.stop()
