@@ -83,6 +83,11 @@ class Proven:
         """The newest version in force."""
         return self.in_force[-1]
 
+    @property
+    def as_of(self) -> Instant | None:
+        """The latest clock of the units that signed their states; None where no unit did."""
+        return max((answer.clock for answer in self.states.values()), default=None)
+
 
 def prove(sealed: SealedEvidence, anchor: Charter | None) -> Proven:
     """Checks everything; ReportFails at the first element that doesn't hold.

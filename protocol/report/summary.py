@@ -25,11 +25,10 @@ Json = Any
 def summarise(proven: Proven) -> dict[str, Json]:
     """The report's summary."""
     charter = proven.charter
-    clocks = [answer.clock for answer in proven.states.values()]
     return {
         "instance": charter.instance,
         "practice": charter.practice,
-        "as_of": _time(max(clocks)) if clocks else None,
+        "as_of": None if proven.as_of is None else _time(proven.as_of),
         "made_by": proven.maker.name,
         "made_at": _time(proven.made),
         "charter": _charter(proven),
