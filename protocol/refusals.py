@@ -66,6 +66,7 @@ class Rule(StrEnum):
     PART_NOT_WANTED = "PART_NOT_WANTED"
     UNIT_NOT_IN_CHARTER = "UNIT_NOT_IN_CHARTER"
     NOT_IN_CHARTER = "NOT_IN_CHARTER"
+    BELOW_FLOOR = "BELOW_FLOOR"
     CHARTER_NOT_IN_FORCE = "CHARTER_NOT_IN_FORCE"
     CHARTER_DOES_NOT_FOLLOW = "CHARTER_DOES_NOT_FOLLOW"
     VOID_ORIGIN = "VOID_ORIGIN"
@@ -263,6 +264,10 @@ FACTS: dict[Rule, Facts] = {
     Rule.NOT_IN_CHARTER: Facts(
         "the charter in force doesn't hold that person or key",
         "have all accept a charter that does: quorate charter new",
+    ),
+    Rule.BELOW_FLOOR: Facts(
+        "the thresholds would be below the charter's least",
+        "choose what the charter allows, or have all accept one that allows less",
     ),
     Rule.CHARTER_NOT_IN_FORCE: Facts(
         "no version of the charter is in force yet", "have all accept it: quorate charter accept"

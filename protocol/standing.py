@@ -18,7 +18,7 @@ from protocol.displayable import PersonName, shown
 from protocol.history import History
 from protocol.identifiers import SKI, Digest, grouped, short
 from protocol.receipts import Birth, BirthCause, Receipt
-from protocol.refusals import Refusal
+from protocol.refusals import Refusal, Rule, refuse
 from protocol.unit_state import Administrator, UnitState
 
 
@@ -79,6 +79,22 @@ def first_objection(findings: Collection[Finding], body: Body) -> Finding | None
         if finding.removals or finding.floor is not None:
             return None
     return None
+
+
+def below_floor(body: Body, charter: Charter) -> Refusal | None:
+    """BELOW_FLOOR: nobody asks for thresholds below the charter's least: no agent would sign them.
+
+    From below it, one raise leads there.
+    """
+    if not isinstance(body, SetThresholds):
+        return None
+    if _meets(charter, body.signatures, body.revocations):
+        return None
+    return refuse(
+        Rule.BELOW_FLOOR,
+        expected=f"at least {_floor(charter)}, by charter version {charter.number}",
+        found=f"{body.signatures} and {body.revocations}",
+    )
 
 
 def judge(history: History, chain: Chain, in_force: Collection[Digest]) -> tuple[Finding, ...]:

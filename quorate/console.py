@@ -150,8 +150,9 @@ class Console:
         stream.flush()
 
     def _mark(self, stream: TextIO, text: str) -> str:
-        """What says PRACTICE before the first text of a screen; columns begin on the next line.
+        """What says PRACTICE before the first text of a screen.
 
+        Columns begin on the next line, and so does what would be too long beside it.
         Before "" it is written at once. A terminal is one screen, whichever stream leads there.
         """
         screen = "terminal" if stream.isatty() else "out" if stream is self._out else "err"
@@ -161,7 +162,10 @@ class Console:
         if not text:
             stream.write("PRACTICE\n")
             return ""
-        return "PRACTICE\n" if GAP in text.partition("\n")[0].strip() else "PRACTICE. "
+        first = self._spelt(_safe(text.partition("\n")[0]))
+        if GAP in first.strip() or width(f"PRACTICE. {first}") > min(WIDTH, room(stream)):
+            return "PRACTICE\n"
+        return "PRACTICE. "
 
     def _end_drawing(self) -> None:
         if self._drawn:

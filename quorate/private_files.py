@@ -14,7 +14,7 @@ from quorate.exits import Exit, Trouble
 
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
-_OTHERS = 0o077
+_OTHERS, _OTHERS_WRITE = 0o077, 0o022
 _FULL = {errno.ENOSPC: "no space left", errno.EDQUOT: "no quota left"}
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 
@@ -94,6 +94,29 @@ def directory(path: Path) -> Path:
         raise Trouble(Exit.STORAGE, f"{path} isn't a directory", next="give another one")
     _check_owner(path, found, DIRECTORY_MODE, "it wasn't used")
     return path
+
+
+def only_owner_writes(path: Path) -> None:
+    """Exposed trouble when others could put another file in a file's place in this directory.
+
+    Where everybody may make files and nobody may touch another's, as in /tmp, they can't.
+    FileNotFoundError when there is none.
+    """
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    if not found.st_mode & _OTHERS_WRITE or found.st_mode & stat.S_ISVTX:
+        return
+    raise Trouble(
+        Exit.EXPOSED,
+        f"others on this machine can change what is in {path}; nothing in it was used",
+        expected=f"mode {DIRECTORY_MODE:04o}, owner {_user(os.geteuid())}",
+        found=f"{stat.S_IMODE(found.st_mode):04o}",
+        next=f"look what is in it, then chmod {DIRECTORY_MODE:o} {path}",
+    )
 
 
 def _put(path: Path, data: bytes, *, untouched: str, mode: int, replace: bool) -> None:

@@ -31,6 +31,7 @@ def verify(console: Console, report: Path, charter: Path | None) -> None:
     from protocol.report.file import read_report
     from protocol.report.proof import ReportFails
     from protocol.violations import Violation
+    from quorate import clock, times
 
     anchor = None
     if charter is not None:
@@ -66,10 +67,11 @@ def verify(console: Console, report: Path, charter: Path | None) -> None:
         )
     requests = summary["requests"]
     done = sum(request["result"] == "executed" for request in requests)
-    in_force = summary["charter"]["version"]
+    in_force, as_of = summary["charter"]["version"], verified.proven.as_of
     console.say(
         f"✓ {report.name} verifies against {summary['instance']} charter version "
-        f"{anchor.number}, as of {summary['as_of']}"
+        f"{anchor.number}"
+        + ("" if as_of is None else f", as of {times.moment(as_of, now=clock.now())}")
         + (f"; version {in_force} is in force there" if in_force != anchor.number else "")
     )
     log = summary["log"]

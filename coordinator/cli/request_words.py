@@ -14,7 +14,7 @@ from protocol.commands import wording
 from protocol.commands.bodies import Void, tke_name_of
 from protocol.commands.rules import refusal_of
 from protocol.displayable import shown
-from protocol.identifiers import Duration, Instant
+from protocol.identifiers import Duration, Instant, grouped
 from protocol.request import Outcome, RequestState
 from quorate import not_recalled, times
 from quorate.exits import Json
@@ -129,6 +129,9 @@ def screen(view: RequestView, checked: Checked, units: Units, now: Instant) -> I
     """All that people want to know of a request."""
     title = f"{view.title}, {on_units(view)}"
     yield f"Request {view.id} · {view.instance} · {title} · {view.state}"
+    key = wording.key_of(checked.request.filing.body)
+    if key is not None:
+        yield _row("Key", grouped(key))
     for change in _changes(checked):
         yield _row("Changes", change)
     if view.purpose:

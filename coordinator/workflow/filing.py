@@ -12,6 +12,7 @@ from protocol.displayable import shown
 from protocol.identifiers import IdentityKey, Instant, Signature, UnitId, short
 from protocol.refusals import Refusal, Rule, refuse
 from protocol.request import Filing, Outcome, Request, RequestState
+from protocol.standing import below_floor
 from protocol.unit_state import UnitState
 
 MAX_WAITING = 1000
@@ -44,6 +45,7 @@ def filing_refusal(
         or same_request_open(filing, requests)
         or refused_by_a_unit(filing, states, requests)
         or person_not_in_charter(filing, charter)
+        or below_floor(filing.body, charter)
     )
 
 

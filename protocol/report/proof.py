@@ -94,6 +94,11 @@ class Proven:
         log = self.charter.coordinator.log
         return tuple(one for one in self.chain.versions if one.coordinator.log != log)
 
+    @property
+    def as_of(self) -> Instant | None:
+        """The latest clock of the units that signed their states; None where no unit did."""
+        return max((answer.clock for answer in self.states.values()), default=None)
+
 
 def prove(sealed: SealedEvidence, anchor: Charter | None) -> Proven:
     """Checks everything; ReportFails at the first element that doesn't hold.

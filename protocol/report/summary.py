@@ -27,11 +27,10 @@ Json = Any
 def summarise(proven: Proven) -> dict[str, Json]:
     """The report's summary. `earlier_logs` is there only where the charter has named others."""
     charter = proven.charter
-    clocks = [answer.clock for answer in proven.states.values()]
     summary: dict[str, Json] = {
         "instance": charter.instance,
         "practice": charter.practice,
-        "as_of": _time(max(clocks)) if clocks else None,
+        "as_of": None if proven.as_of is None else _time(proven.as_of),
         "made_by": proven.maker.name,
         "made_at": _time(proven.made),
         "charter": _charter(proven),

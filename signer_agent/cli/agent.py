@@ -146,10 +146,19 @@ async def pending(console: Console, everything: bool, client: AgentClient) -> No
 @agent_option
 @pass_console
 async def show(console: Console, number: int, client: AgentClient) -> None:
-    """What request ID would change, on which units, and what it wants of you."""
+    """What request ID would change, on which units, and what it wants of you.
+
+    Of one that has ended: what became of it.
+    """
     from protocol.schema import to_plain
     from signer_agent.cli import giving
+    from signer_agent.cli.ending import became
+    from signer_agent.cli.people import People
 
+    request = await client.request(number)
+    if request is not None and request.ended:
+        became(client, console, await client.results(number), await People.known(client))
+        return
     screen = await giving.show(client, console, number)
     if screen.keys or screen.part is not None:
         console.say(f"Next: quorate agent approve {number}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from protocol.commands import wording
 from protocol.commands.bodies import (
     Body,
     ClearNewRegister,
@@ -81,6 +82,36 @@ def conclude(
         also=dict(answers(results)),
         data={**data, "live": not_recalled.as_json(results.live)},
     )
+
+
+def became(client: Party, console: Console, results: Results, people: People) -> None:
+    """Says what became of a request to somebody who looks at it: that it didn't run is no trouble.
+
+    Trouble all the same where it is said to be executed, and the receipts don't prove it.
+    """
+    request = results.request
+    count = len(request.progress) or len(request.filing.targets)
+    what = f"{wording.title(request.filing.body, people.owner)}, on {counted(count, 'unit')}"
+    console.say(f"Request {request.id} · {request.filing.instance} · {what} · {request.state}")
+    if request.filing.purpose:
+        console.say(f"  Purpose  {shown(request.filing.purpose)}")
+    if request.state in (RequestState.EXECUTED, RequestState.NEEDLESS):
+        conclude(client, console, results, people, at=True)
+        return
+    if request.why:
+        console.say(f"  Why      {shown(request.why)}")
+    for unit, answer in answers(results):
+        console.say(f"  {unit}: {answer}")
+    console.say(f"  {ran(results)}.")
+    if results.live is not None:
+        for line in not_recalled.lines_of(results.live, clock.now()):
+            console.say(line)
+        console.say(f"Next: {client.command('void', request.id)}")
+    elif request.filing.voids is None:
+        console.say(f"Next, if it is still wanted: {client.command('refile', request.id)}")
+    verified = sum(one.executed for one in results.units)
+    live = not_recalled.as_json(results.live)
+    console.object({**as_json(request, people), "receipts_verified": verified, "live": live})
 
 
 def next_of(client: Party, results: Results) -> str:

@@ -12,7 +12,7 @@ from quorate import clock, times
 from quorate.console import Console
 from quorate.exits import Exit, Json, Trouble
 from signer_agent.cli.people import People
-from signer_agent.cli.progress import going_on, waits_for
+from signer_agent.cli.progress import expires, going_on, waits_for
 from signer_agent.cli.progress import have as have_so_far
 from signer_agent.cli.rejecting import rejected_by
 from signer_agent.cli.screens import have, wanted
@@ -45,7 +45,15 @@ async def pending(client: AgentClient, console: Console) -> None:
         if first is None and asked not in ("nothing", "nothing yet"):
             first = request.id
         rows.append((str(request.id), what, asked, there, _until(request, now)))
-        objects.append({"id": request.id, "what": what, "wanted": asked, "have": there})
+        objects.append(
+            {
+                "id": request.id,
+                "what": what,
+                "wanted": asked,
+                "have": there,
+                "expires": expires(request),
+            }
+        )
     status = await client.ask(GetStatus(), Status)
     if status.alarm is not None:
         raise status.alarm.trouble()
@@ -86,6 +94,7 @@ async def everything(client: AgentClient, console: Console) -> None:
                 "state": request.state.value,
                 "what": what,
                 "waiting_for": [] if request.ended else list(people.waiting_for(request)),
+                "expires": expires(request),
             }
         )
     if rows:

@@ -133,10 +133,13 @@ def as_json(request: Request, people: People) -> dict[str, Any]:
         "executed_on": [
             one.unit.hex() for one in request.progress if one.outcome is Outcome.EXECUTED
         ],
-        "expires": None
-        if request.opening is None
-        else times.for_scripts(request.opening.not_after),
+        "expires": expires(request),
     }
+
+
+def expires(request: Request) -> str | None:
+    """For scripts: until when it can be signed and run; None before that is fixed."""
+    return None if request.opening is None else times.for_scripts(request.opening.not_after)
 
 
 def receipt_of(one: TargetProgress) -> Receipt:

@@ -56,13 +56,16 @@ async def wait(
                 if request.ended:
                     break
     except (TimeoutError, asyncio.CancelledError):
+        # Where there was no time to be told of it, as it is now.
+        request = request or await client.request(number)
         if request is None:
             raise Trouble(
                 Exit.WAITING,
                 f"request {number} isn't known here yet",
                 next=client.command("watch", number),
             ) from None
-        raise waiting(client, request, people, more or {}) from None
+        if not request.ended:
+            raise waiting(client, request, people, more or {}) from None
     return await client.results(number)
 
 

@@ -18,7 +18,7 @@ import structlog
 
 from protocol.charter import Coordinator
 from protocol.displayable import shown
-from protocol.identifiers import Instant, Nonce
+from protocol.identifiers import Duration, Instant, Nonce
 from protocol.schema import Struct
 from protocol.session.handshake import Enrolment
 from protocol.session.messages import (
@@ -60,8 +60,8 @@ _log = structlog.get_logger("agent.link")
 class Link:
     """The session with the coordinator, whenever there is one.
 
-    `since` is when the connection came or went; `why` what ended the last one. `ahead` is how far
-    the coordinator's clock was ahead at its hello, in milliseconds.
+    `since` is when the connection came or went; `why` what ended the last one. `steady` is a clock
+    that nobody sets: by it a step of this machine's clock is noticed while the session stands.
     """
 
     def __init__(
@@ -73,13 +73,14 @@ class Link:
         token: Callable[[], bytes | None],
         enrolled: Callable[[], None],
         now: Callable[[], Instant],
+        steady: Callable[[], Duration],
         entropy: Callable[[int], bytes],
         on_news: Callable[[Feed], Awaitable[None]],
         on_caught_up: Callable[[], Awaitable[None]],
     ) -> None:
         self._settings, self._identity, self._kept = settings, identity, kept
         self._token, self._enrolled = token, enrolled
-        self._now, self._entropy = now, entropy
+        self._now, self._steady, self._entropy = now, steady, entropy
         self._on_news, self._on_caught_up = on_news, on_caught_up
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._session: AgentSession | None = None
@@ -91,7 +92,18 @@ class Link:
         self._tried = asyncio.Event()
         self.since = now()
         self.why = "it has just begun"
-        self.ahead = 0
+        self._hello: tuple[Instant, Duration] | None = None
+
+    @property
+    def ahead(self) -> int:
+        """How far the coordinator's clock is ahead of this machine's, in milliseconds.
+
+        Its clock is as it was at the last hello, and has gone on since; 0 before the first.
+        """
+        if self._hello is None:
+            return 0
+        theirs, then = self._hello
+        return theirs + self._steady() - then - self._now()
 
     @property
     def connected(self) -> bool:
@@ -258,7 +270,7 @@ class Link:
                 case Send(data=data):
                     await socket.send_bytes(data)
                 case Standing(other_store=other_store, coordinator_time=time):
-                    self.ahead = time - self._now()
+                    self._hello = time, self._steady()
                     if self._invited:
                         crash_point(ENROLLED)
                         self._enrolled()

@@ -26,6 +26,7 @@ from protocol.violations import Violation
 from quorate.exits import Exit, Trouble
 from quorate.unavailable import Unavailable
 from signer_agent.daemon.agent import Agent
+from signer_agent.daemon.recorded import hidden, known_to_have_happened
 from signer_agent.desk.opening import log_goes_on
 from signer_agent.objections import Objection
 from signer_agent.trust.witness import opened
@@ -66,6 +67,8 @@ async def gather_report(agent: Agent) -> tuple[SealedEvidence, tuple[Charter, ..
 async def _gather(agent: Agent, charter: Charter) -> Evidence | None:
     # Twice, so that the log is followed after the receipts that the first look found.
     looked = await agent.look()
+    # What is known before the second look is in the log whose checkpoint that brings.
+    known = known_to_have_happened(agent.kept)
     if not isinstance(looked, Objection):
         looked = await agent.look()
     if isinstance(looked, Objection):
@@ -77,6 +80,9 @@ async def _gather(agent: Agent, charter: Charter) -> Evidence | None:
     assert note is not None  # it was followed just now
     size = looked.witness.size
     log = await _log_up_to(agent, size)
+    objection = hidden(known, log)
+    if objection is not None:
+        raise objection.trouble()
     witness = Witness(
         instance=charter.instance,
         checkpoint=checkpoint_digest(note),

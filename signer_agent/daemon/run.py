@@ -54,6 +54,7 @@ async def run(
                 token=token,
                 enrolled=enrolled,
                 now=clock.now,
+                steady=clock.steady,
                 entropy=secrets.token_bytes,
                 on_news=agent.on_news,
                 on_caught_up=agent.on_caught_up,

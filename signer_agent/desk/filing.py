@@ -12,6 +12,7 @@ from protocol.schema import Struct
 from protocol.session.messages import FileRequest, IdempotencyKey
 from protocol.signing.labels import Label
 from protocol.signing.statements import Sign, sign_statement
+from protocol.standing import below_floor
 from quorate.exits import Exit
 from signer_agent.desk.filed import newcomer_in_charter
 from signer_agent.desk.load import parts_in_charter
@@ -79,6 +80,7 @@ def file(
         or _as_filed(newcomer_in_charter(wanted.body, charter))
         or _as_filed(parts_in_charter(wanted.body, charter))
         or refused_by_units(wanted, charter, evidence)
+        or floor_kept(wanted, charter)
         or _unit_unsound(wanted, seat, charter, evidence)
     )
     if objection is not None:
@@ -154,6 +156,12 @@ def refused_by_units(wanted: Wish, charter: Charter, evidence: Evidence) -> Obje
         return None
     where = f", on {len(refusals)} of {len(wanted.targets)} units"
     return refused(refusals[0], untouched=NOTHING_FILED, where=where)
+
+
+def floor_kept(wanted: Wish, charter: Charter) -> Objection | None:
+    """BELOW_FLOOR: thresholds that no agent would sign aren't asked for."""
+    refusal = below_floor(wanted.body, charter)
+    return None if refusal is None else refused(refusal, untouched=NOTHING_FILED)
 
 
 def _unit_unsound(

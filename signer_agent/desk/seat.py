@@ -29,7 +29,7 @@ class HeldPart(Struct):
 class Seat:
     """The person, their agent's identity key, what it remembers, the key files at hand.
 
-    `coordinator_ahead` is how far the coordinator's clock was ahead of this machine's at hello.
+    `coordinator_ahead` is how far the coordinator's clock is ahead of this machine's.
     """
 
     me: PersonName

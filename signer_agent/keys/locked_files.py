@@ -110,8 +110,9 @@ def public_value(header: LockedHeader) -> bytes:
 
 
 def read(kind: type[L], path: Path) -> KeyFile[L]:
-    """Reads one key file, without its password."""
+    """Reads one key file, without its password, from a directory that others can't change."""
     try:
+        private_files.only_owner_writes(path.parent)
         data = private_files.read(path, limit=MAX_BYTES)
     except FileNotFoundError:
         raise _gone(path) from None

@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
+from protocol.displayable import Reason
 from protocol.identifiers import VP
-from protocol.request import Filing, Opening, Request, TargetProgress
+from protocol.request import Filing, Opening, Rejection, Request, TargetProgress
 from protocol.schema import to_bytes
 from protocol.session.messages import RequestNews
 from protocol.signing.labels import Label, labelled
+from protocol.signing.statements import Signed, sign_statement
+from tests.cast.commands import NOON
 from tests.cast.people import Custodian
 from tests.cores.desk_world import World
 
@@ -66,3 +69,11 @@ def each(
     """The same request with every target changed."""
     request = news.request
     return bend(news, progress=tuple(change(request, one) for one in request.progress))
+
+
+def no(news: RequestNews, who: Custodian, signer: Custodian) -> Signed:
+    """A rejection in somebody's name, signed by this agent."""
+    rejection = Rejection(
+        request=opening_of(news).digest, custodian=who.agent, reason=Reason("no"), at=NOON
+    )
+    return sign_statement(Label.REJECTION, rejection, signer.identity.sign)

@@ -6,7 +6,7 @@ the answers to questions, what it makes of publications, and the news that it te
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from aiohttp import WSMsgType, web
 
 from protocol.identifiers import Instant
+from protocol.report.evidence import LogItem
 from protocol.schema import Struct, from_bytes, to_bytes
 from protocol.session.handshake import (
     AgentHello,
@@ -25,18 +26,21 @@ from protocol.session.handshake import (
     check_proof,
 )
 from protocol.session.messages import (
+    LOG_PAGE,
     AgentMessage,
     Approve,
     CaughtUp,
     Contribute,
     Done,
     Feed,
+    LogPage,
     News,
     Publication,
     Publish,
     Refused,
     WantConsistency,
     WantHistory,
+    WantLog,
     WantStates,
 )
 from quorate import serving, tls
@@ -79,7 +83,8 @@ class EvilCoordinator:
     """Serves one world. Every attribute may be bent by a test; untouched, each is honest.
 
     `answer` answers a question, None to hide the answer; `take` answers a publication; `hello`
-    makes the signed hello; `news` is what every session is told from its beginning.
+    makes the signed hello; `log` opens the log; `news` is what every session is told from its
+    beginning.
     """
 
     def __init__(self, world: World, certificate: Certificate) -> None:
@@ -94,6 +99,7 @@ class EvilCoordinator:
             ref=0, request=None
         )
         self.hello: Callable[[AgentHello], Struct] = self.honest_hello
+        self.log: Callable[[], Sequence[LogItem]] = lambda: self.world.log.items
         self.meanwhile: Callable[[Question], Awaitable[None]] | None = None
         """What it does between a question and its answer."""
         self.silent = False
@@ -225,6 +231,9 @@ class EvilCoordinator:
                     answer = self.take(publication)
                 case WantStates(ref=ref) | WantHistory(ref=ref) | WantConsistency(ref=ref):
                     answer = self._answer(_question(message))
+                case WantLog(ref=ref, start=start):
+                    items = self.log()[start : start + LOG_PAGE]
+                    answer = LogPage(ref=ref, items=tuple(items))
                 case _:
                     raise AssertionError(f"the tests here don't ask for {message}")
             if answer is not None:

@@ -33,6 +33,24 @@ async def test_this_machines_clock_is_off(attack: Attack, minutes: int, side: st
         await bob.gives(seen)
 
 
+@pytest.mark.parametrize(("minutes", "side"), [(10, "behind"), (-10, "ahead")])
+async def test_this_machines_clock_is_set_while_the_session_stands(
+    attack: Attack, minutes: int, side: str
+):
+    """Else all units would seem off, and their clocks be set to a wrong time."""
+    async with attack() as bob:
+        seen = await bob.sees(bob.world.open(POINT))
+        hellos = len(bob.evil.hellos)
+        bob.behind = minutes * MINUTE
+        trouble = await bob.objects(seen)
+        says(trouble, Exit.CLOCK, "CLOCKS_TOGETHER", f"10 min 0 s {side}", "set-ntp")
+        bob.world.pass_time(HOUR)
+        says(await bob.objects(seen), Exit.CLOCK, "CLOCKS_TOGETHER", f"10 min 0 s {side}")
+        bob.behind = 0
+        await bob.gives(seen)
+        assert len(bob.evil.hellos) == hellos
+
+
 async def test_a_coordinator_with_another_clock_is_said_and_changes_nothing(attack: Attack):
     async with attack() as bob:
         bob.evil.ahead = 10 * MINUTE

@@ -16,10 +16,9 @@ from protocol.session.messages import (
     KeyNews,
     PartNews,
     Reject,
-    RequestNews,
 )
 from protocol.signing.labels import Label, labelled
-from protocol.signing.statements import Signed, sign_statement
+from protocol.signing.statements import sign_statement
 from quorate.exits import Exit
 from signer_agent.desk.filing import wish
 from signer_agent.local.messages import (
@@ -29,7 +28,7 @@ from signer_agent.local.messages import (
     Ok,
     RejectRequest,
 )
-from tests.attacks.bends import bend, each, opened, refiled, signed_by
+from tests.attacks.bends import bend, each, no, opened, refiled, signed_by
 from tests.attacks.conftest import Attack
 from tests.attacks.victim import ends_with, foiled, says
 from tests.cast.commands import NOON, contribution, load_of, request_digest
@@ -77,14 +76,6 @@ async def test_the_agent_files_in_its_own_name(attack: Attack):
 
 
 # --- who has answered ---------------------------------------------------------------------------
-
-
-def no(news: RequestNews, who: Custodian, signer: Custodian) -> Signed:
-    assert news.request.opening is not None
-    rejection = Rejection(
-        request=news.request.opening.digest, custodian=who.agent, reason=Reason("no"), at=NOON
-    )
-    return sign_statement(Label.REJECTION, rejection, signer.identity.sign)
 
 
 async def test_a_rejection_that_nobody_signed_is_not_shown(attack: Attack):

@@ -401,9 +401,7 @@ async def test_nothing_is_filed_for_such_a_unit_either(attack: Attack):
         begin(bob.world, captured)
         bad, good = bob.world.units
         trouble = await ends_with(
-            bob.client.ask(
-                FileWish(wish=wish(SetThresholds(signatures=1, revocations=1), [bad.id])), Ok
-            )
+            bob.client.ask(FileWish(wish=wish(SetControlPoint(point=55, on=True), [bad.id])), Ok)
         )
         says(trouble, Exit.ALARM, Ground.EXIT_BY_TOO_FEW_PEOPLE, "nothing was")
         assert not any(isinstance(one, FileRequest) for one in bob.evil.taken)

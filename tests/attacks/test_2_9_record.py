@@ -11,18 +11,25 @@ from protocol.charter import Charter
 from protocol.commands.bodies import SetControlPoint, SetThresholds
 from protocol.identifiers import HOUR, MINUTE, Instant
 from protocol.record.checkpoints import checkpoint_digest
+from protocol.record.entries import EntryKind, entry_leaf
+from protocol.report.evidence import OtherEntry, OwnEntry
 from protocol.request import RequestState
 from protocol.session.messages import (
     Accept,
     Announce,
+    Approve,
     CharterNews,
     Consistency,
     Done,
     OfferKey,
     Publication,
+    Reject,
     RequestNews,
+    UnitApproval,
 )
-from quorate.exits import Exit
+from protocol.signing.labels import Label
+from protocol.signing.statements import sign_statement
+from quorate.exits import Exit, Trouble
 from signer_agent.daemon import link
 from signer_agent.local.messages import (
     AcceptCharter,
@@ -34,7 +41,7 @@ from signer_agent.local.messages import (
     Status,
 )
 from signer_agent.trust.evidence import AskConsistency, Question, Reply
-from tests.attacks.bends import opened
+from tests.attacks.bends import no, opened, opening_of
 from tests.attacks.conftest import Attack
 from tests.attacks.evil_coordinator import Certificate
 from tests.attacks.guarded import Guarded, guarded
@@ -42,7 +49,7 @@ from tests.attacks.victim import Victim, ends_with, foiled, says
 from tests.cast.bare_agents import BareAgent
 from tests.cast.charters import accepts, charter
 from tests.cast.keys import signature_key
-from tests.cast.people import ALICE, BOB, Custodian
+from tests.cast.people import ALICE, BOB, CAROL, Custodian
 from tests.cores.desk_world import Log
 
 RAISE = SetThresholds(signatures=3, revocations=2)
@@ -171,6 +178,81 @@ async def test_no_report_is_made_of_another_log(attack: Attack):
         follows(bob, another_log("not request 1", "request 2").consistency)
         trouble = await ends_with(bob.client.ask(GatherReport(), Gathered))
         says(trouble, Exit.ALARM, "LOG_GOES_ON", "forked or rolled back")
+
+
+async def gathers(bob: Victim) -> Trouble | None:
+    """What a report ends with, if anything is wrong."""
+    try:
+        await bob.client.ask(GatherReport(), Gathered)
+    except Trouble as trouble:
+        return trouble
+    return None
+
+
+def hides(bob: Victim, position: int) -> None:
+    """Passes an entry off as another instance's: its leaf is the same, so the root is."""
+    items = list(bob.world.log.items)
+    item = items[position]
+    assert isinstance(item, OwnEntry)
+    items[position] = OtherEntry(leaf=entry_leaf(item.salted))
+    bob.evil.log = lambda: items
+
+
+async def test_nothing_that_the_maker_knows_of_is_hidden_in_a_report(attack: Attack):
+    """Neither what others filed and gave and said, nor what the charter is."""
+    async with attack() as bob:
+        world, log = bob.world, bob.world.log
+        log.record(EntryKind.CHARTER, world.charter)
+        for who in world.people:
+            log.record(EntryKind.ACCEPTANCE, accepts(who, world.charter))
+        news = world.signed_by(world.open(RAISE), ALICE)
+        opening, filing = opening_of(news), news.request.filing
+        rejection = no(news, CAROL, CAROL)
+        news = news.but(request=news.request.but(rejections=(rejection,)))
+        log.record(EntryKind.FILING, sign_statement(Label.FILING, filing, ALICE.identity.sign))
+        log.record(EntryKind.OPENING, opening)
+        given = tuple(
+            UnitApproval(unit=one.unit, approval=one.approvals[0]) for one in news.request.progress
+        )
+        log.record(
+            EntryKind.APPROVAL,
+            Approve(request=opening.digest, ski=ALICE.key.ski, approvals=given),
+        )
+        log.record(EntryKind.REJECTION, Reject(rejection=rejection))
+        await bob.gives(await bob.sees(news))
+        (own,) = bob.evil.given
+        assert isinstance(own, Approve)
+        log.record(EntryKind.APPROVAL, own)
+        assert await gathers(bob) is None
+        positions = [n for n, item in enumerate(log.items) if isinstance(item, OwnEntry)]
+        assert len(positions) == 9
+        for position in positions:
+            hides(bob, position)
+            trouble = await gathers(bob)
+            assert trouble is not None, log.items[position]
+            says(trouble, Exit.ALARM, "LOG_HOLDS_WHAT_HAPPENED", "hides", "call the others")
+        # Of its own signature it needn't be told.
+        assert "a signature of your own" in f"{trouble and trouble.expected}"
+
+
+async def test_what_is_told_after_the_checkpoint_is_not_missed_in_a_report(attack: Attack):
+    """Else an honest coordinator would be accused."""
+    async with attack() as bob:
+        world, looks = bob.world, [0]
+        world.log.record(EntryKind.CHARTER, world.charter)
+        for who in world.people:
+            world.log.record(EntryKind.ACCEPTANCE, accepts(who, world.charter))
+        news = world.open(RAISE)
+
+        def told_at_the_second_look(question: Question) -> Reply | None:
+            looks[0] += isinstance(question, AskConsistency)
+            if looks[0] == 2:
+                bob.agent.kept.know_request(news)
+            return world.answer(question)
+
+        bob.evil.answer = told_at_the_second_look
+        assert await gathers(bob) is None
+        assert await gathers(bob) is not None
 
 
 async def test_the_last_checkpoint_is_named_at_hello(attack: Attack):

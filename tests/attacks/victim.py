@@ -14,7 +14,7 @@ from protocol.charter import Charter
 from protocol.displayable import AdministratorName
 from protocol.files.keyfile import write_identity, write_signature_key
 from protocol.files.keyfile_header import PartName
-from protocol.identifiers import Instant
+from protocol.identifiers import Duration, Instant
 from protocol.secrets import Secret
 from protocol.session.messages import CharterNews, Feed, News, RequestNews
 from quorate import private_files
@@ -99,6 +99,7 @@ class Victim:
             token=lambda: self.token,
             enrolled=lambda: None,
             now=self.now,
+            steady=lambda: Duration(self.world.now),
             entropy=secrets.token_bytes,
             on_news=self._on_news,
             on_caught_up=self._on_caught_up,

@@ -10,10 +10,12 @@ from typing import Any, TypeVar
 from hsm_backend.unit import machine
 from protocol.charter import Charter, Floor
 from protocol.commands.bodies import Body, LoadNewRegister
-from protocol.identifiers import Duration, Instant, Nonce, UnitId
+from protocol.identifiers import Bytes32, Duration, Instant, Nonce, UnitId
 from protocol.record.checkpoints import Checkpoint, checkpoint_digest, log_origin, sign_checkpoint
+from protocol.record.entries import Entry, EntryKind, Salt, SaltedEntry, entry_leaf
 from protocol.record.tree import Frontier, Hash, NodeId, consistency_path, leaf_hash, root
 from protocol.refusals import Refusal, Rule, refuse
+from protocol.report.evidence import LogItem, OtherEntry, OwnEntry
 from protocol.request import (
     DEFAULT_VALIDITY,
     Filing,
@@ -24,6 +26,7 @@ from protocol.request import (
     Target,
     TargetProgress,
 )
+from protocol.schema import Struct, to_bytes
 from protocol.sealing.contribution import vp_of
 from protocol.sealing.importer import ImporterKey
 from protocol.session.messages import (
@@ -73,10 +76,23 @@ class Log:
         self.key = signature_key(title)
         self.frontier = Frontier.empty()
         self.nodes: dict[NodeId, Hash] = {}
+        self.items: list[LogItem] = []
         self.append("begun")
 
     def append(self, entry: str) -> None:
-        self.frontier, made = self.frontier.append(leaf_hash(entry.encode()))
+        """An entry of another instance, as far as anybody here knows."""
+        self._append(OtherEntry(leaf=leaf_hash(entry.encode())))
+
+    def record(self, kind: EntryKind, body: Struct) -> None:
+        """An entry of this instance."""
+        salt = Salt(Bytes32(noise(f"salt {len(self.items)}")))
+        entry = Entry(instance=INSTANCE, at=NOON, kind=kind, body=to_bytes(body))
+        self._append(OwnEntry(salted=SaltedEntry(salt=salt, entry=entry)))
+
+    def _append(self, item: LogItem) -> None:
+        leaf = entry_leaf(item.salted) if isinstance(item, OwnEntry) else item.leaf
+        self.items.append(item)
+        self.frontier, made = self.frontier.append(leaf)
         self.nodes |= {node.id: node.hash for node in made}
 
     def note(self, size: int | None = None) -> bytes:

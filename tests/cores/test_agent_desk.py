@@ -406,6 +406,8 @@ def test_a_ninth_administrator_is_refused_before_it_is_filed():
         (SetThresholds(signatures=0, revocations=2), Rule.SIGNATURE_THRESHOLD_RANGE),
         (SetThresholds(signatures=9, revocations=2), Rule.SIGNATURE_THRESHOLD_RANGE),
         (SetThresholds(signatures=4, revocations=2), Rule.THRESHOLD_ABOVE_ADMINISTRATORS),
+        (SetThresholds(signatures=1, revocations=2), Rule.BELOW_FLOOR),
+        (SetThresholds(signatures=2, revocations=1), Rule.BELOW_FLOOR),
         (adds(MALLORY), Rule.NOT_IN_CHARTER),
         (load_of([(ALICE, ALICE.part())]), Rule.PART_COUNT),
         (load_of([(ALICE, ALICE.part()), (ALICE, b"b" * 32)]), "PARTS_IN_CHARTER"),

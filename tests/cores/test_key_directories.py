@@ -275,6 +275,29 @@ def test_one_bad_file_hides_no_other(keys: Path) -> None:
     assert isinstance(why["dave.sig"], Unsupported)
 
 
+@pytest.mark.parametrize("mode", [0o777, 0o720, 0o702])
+def test_where_others_can_change_files_none_is_used(keys: Path, mode: int) -> None:
+    """They could put an older copy in its place, with the password that it had then."""
+    alice, part = signature_key(keys, "alice"), key_part(keys)
+    keys.chmod(mode)
+    for listing in (signature_files.list_in(keys), part_files.list_in(keys)):
+        assert listing.usable == ()
+        (bad,) = listing.unusable
+        assert isinstance(bad.why, Trouble) and bad.why.exit is Exit.EXPOSED
+        assert bad.why.next == f"look what is in it, then chmod 700 {keys}"
+        assert bad.why.found == f"{mode:04o}"
+    for use in (
+        lambda: alice.unlock(HORSE, practice=True),
+        lambda: part_files.open_file(part.path),
+    ):
+        with pytest.raises(Trouble, match="others on this machine can change") as caught:
+            use()
+        assert caught.value.exit is Exit.EXPOSED
+    for good in (0o700, 0o755, 0o1777):
+        keys.chmod(good)
+        assert len(signature_files.list_in(keys).usable) == 1
+
+
 # --- what refuses ---------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ or not."""
 import base64
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -28,10 +29,13 @@ from protocol.schema import to_bytes
 from protocol.signing.labels import Label
 from protocol.signing.statements import sign_statement
 from protocol.violations import Violation
+from quorate import clock, times
+from quorate.verify import verify
 from tests.cast.charters import charter, instance
 from tests.cast.commands import NOON, adds
 from tests.cast.people import ALICE, BOB, CAROL, DAVE, MALLORY
 from tests.cast.records import CastRecord, checkpoint_of
+from tests.rim.streams import Streams
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +78,20 @@ def test_an_honest_report_verifies(record: CastRecord, evidence: Evidence):
     assert {unit["current"]["state"] for unit in summary["units"]} == {"Valid"}
     assert summary["alone"] == []
     assert any("bob gave a part" in line for line in summary["two_roles"])
+
+
+def test_people_read_times_as_people_write_them(
+    record: CastRecord, evidence: Evidence, tmp_path: Path
+):
+    made = make_report(sealed(evidence), record.charter)
+    report, anchor = tmp_path / "report.json", tmp_path / "charter.json"
+    report.write_bytes(made.data)
+    anchor.write_bytes(write_charter_file(Chain([record.charter])))
+    streams = Streams()
+    verify.main([str(report), "--charter", str(anchor)], obj=streams.console, standalone_mode=False)
+    at = made.proven.as_of
+    assert at is not None
+    assert f", as of {times.moment(at, now=clock.now())}\n" in streams.both[0]
 
 
 def test_without_a_charter_it_is_only_consistent(evidence: Evidence):

@@ -15,9 +15,9 @@ from coordinator.store.people import KnownCharter
 from coordinator.wire.instance import Charters
 from coordinator.wire.requests import Evidence, RequestView
 from coordinator.workflow.events import Cancelled, Moved, Proceeded, Reached, TimePassed
-from protocol.commands.bodies import Body, SetControlPoint
+from protocol.commands.bodies import Body, CommitNewRegister, SetControlPoint
 from protocol.displayable import AccountName
-from protocol.identifiers import HOUR, MINUTE, Instant, Signature
+from protocol.identifiers import HOUR, MINUTE, Instant, Signature, grouped
 from protocol.refusals import Rule
 from protocol.request import DEFAULT_VALIDITY, RequestState
 from protocol.schema import to_bytes
@@ -109,6 +109,20 @@ def test_a_request_that_collects():
         "  Now         1 of 2: alice    waiting for bob or carol    24 h left",
         "  Valid until Thu 26 Nov 13:00 CET (12:00 UTC), 24 h left",
     ]
+
+
+def test_the_key_that_it_is_about_is_shown_whole():
+    made, people, cast = instance(3, 2)
+    for unit in cast:
+        unit.leave_imprint(people)
+        unit.load([(ALICE, ALICE.part()), (BOB, BOB.part())], [ALICE])
+    vp = cast[0].state.new.vp
+    assert vp is not None
+    account: dict[str, Any] = {"custodian": None, "account": AccountName("amy")}
+    said = lines(Asked(made, cast, CommitNewRegister(vp=vp), **account).open())
+    assert said[1] == f"  Key         {grouped(vp)}"
+    assert said[2].endswith("Full uncommitted, with this key → Full committed, with this key")
+    assert not any(line.startswith("  Key") for line in lines(asked().open()))
 
 
 def test_a_request_that_has_run():

@@ -7,7 +7,7 @@ import pytest
 
 from coordinator.workflow.events import Cancelled, Moved, Unfit
 from coordinator.workflow.filing import MAX_WAITING, filing_refusal, new_request
-from protocol.charter import Charter
+from protocol.charter import Charter, Floor
 from protocol.commands.bodies import (
     AddAdministrator,
     Body,
@@ -166,12 +166,24 @@ def test_a_key_that_does_not_prove_possession_is_refused():
         (2, 9, Rule.REVOCATION_THRESHOLD_RANGE),
         (4, 2, Rule.THRESHOLD_ABOVE_ADMINISTRATORS),
         (2, 4, Rule.REVOCATION_ABOVE_ADMINISTRATORS),
+        (1, 2, Rule.BELOW_FLOOR),
+        (2, 1, Rule.BELOW_FLOOR),
         (3, 3, None),
     ],
 )
 def test_bad_thresholds_are_refused(signatures: int, revocations: int, rule: Rule | None):
     body = SetThresholds(signatures=signatures, revocations=revocations)
     assert Hall().rule(body) is rule
+
+
+def test_a_unit_below_a_floor_raised_since_may_be_raised():
+    hall = Hall()
+    hall.charter = hall.charter.but(floor=Floor(signatures=3, revocations=3, exit_people=2))
+    refusal = hall.refusal(SetThresholds(signatures=3, revocations=2))
+    assert refusal is not None and refusal.rule is Rule.BELOW_FLOOR
+    assert refusal.expected == "at least 3 and 3, by charter version 1"
+    assert refusal.found == "3 and 2"
+    assert hall.rule(SetThresholds(signatures=3, revocations=3)) is None
 
 
 def test_a_removal_that_leaves_too_few_is_refused():

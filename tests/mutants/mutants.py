@@ -16,6 +16,7 @@ CHARTER = "tests/cores/test_charter.py"
 HISTORY = "tests/cores/test_history.py"
 STANDING = "tests/cores/test_standing.py"
 ACCESSION = "tests/cores/test_accession.py"
+FILING = "tests/cores/test_workflow_filing.py"
 REPORT = "tests/cores/test_report.py"
 NEW_LOG = "tests/cores/test_report_new_log.py"
 
@@ -425,6 +426,13 @@ def _reborn""",
         "return self.enough and not self.unknown and not self.outdated",
         "return self.enough and not self.outdated",
         f"{ACCESSION}::test_a_unit_whose_history_isnt_known_keeps_it_out",
+    ),
+    Mutant(
+        "a revocation threshold below the charter's least may be filed",
+        "protocol/standing.py",
+        "if _meets(charter, body.signatures, body.revocations):",
+        "if _meets(charter, body.signatures, body.signatures):",
+        f"{FILING}::test_bad_thresholds_are_refused",
     ),
     # --- the report
     Mutant(

@@ -69,6 +69,14 @@ def test_practice_stands_alone_before_columns_and_questions():
     assert asked.both == ("one\n", "PRACTICE\n? Name: ")
 
 
+def test_practice_stands_alone_before_what_would_be_too_long_beside_it():
+    for letters, first in ((WIDTH - 10, "PRACTICE. "), (WIDTH - 9, "PRACTICE\n")):
+        streams = Streams()
+        streams.console.practice = True
+        streams.console.say("a" * letters + "\n" + "b" * WIDTH)
+        assert streams.both[0] == first + "a" * letters + "\n" + "b" * WIDTH + "\n"
+
+
 def test_streams_that_lead_elsewhere_are_screens_of_their_own():
     streams = Streams()
     streams.console.practice = True
