@@ -31,6 +31,7 @@ from protocol.session.messages import (
     close_reason,
 )
 from protocol.violations import Violation
+from quorate import https
 from quorate.crash_points import crash_point
 from quorate.exits import Exit, Trouble
 from quorate.unavailable import Unavailable
@@ -113,7 +114,7 @@ class Link:
 
     async def run(self) -> None:
         """Keeps a session up, until cancelled."""
-        async with aiohttp.ClientSession() as http:
+        async with aiohttp.ClientSession(connector=https.connector(_any_certificate())) as http:
             while True:
                 try:
                     await self._one_session(http)
@@ -209,7 +210,6 @@ class Link:
     async def _one_session(self, http: aiohttp.ClientSession) -> None:
         async with http.ws_connect(
             self.coordinator.url + PATH,
-            ssl=_any_certificate(),
             max_msg_size=MAX_MESSAGE_BYTES,
             heartbeat=20.0,
             timeout=aiohttp.ClientWSTimeout(ws_close=5.0),

@@ -25,7 +25,7 @@ from protocol.session.handshake import (
     prove,
 )
 from protocol.session.invitation import Invitation
-from quorate import serving, tls
+from quorate import https, serving, tls
 from tests.attacks.evil_coordinator import PATIENCE, Certificate
 from tests.cast.bare_agents import BareAgent
 from tests.cast.commands import nonce
@@ -109,13 +109,11 @@ class Intruder:
         self.socket: aiohttp.ClientWebSocketResponse
 
     async def __aenter__(self) -> Self:
-        self._http = aiohttp.ClientSession()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        self.socket = await self._http.ws_connect(
-            self.url + "/v1/agent", ssl=context, max_msg_size=0
-        )
+        self._http = aiohttp.ClientSession(connector=https.connector(context))
+        self.socket = await self._http.ws_connect(self.url + "/v1/agent", max_msg_size=0)
         return self
 
     async def __aexit__(

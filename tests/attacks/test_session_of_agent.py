@@ -24,7 +24,7 @@ from protocol.session.messages import (
     Done,
     States,
 )
-from quorate import serving, tls
+from quorate import https, serving, tls
 from quorate.exits import Exit
 from signer_agent.daemon import link
 from signer_agent.local.messages import AcceptCharter, Ok
@@ -270,8 +270,8 @@ class Middle:
         await agent.prepare(request)
         context = tls.client_context(self.home.certificate.fingerprint)
         async with (
-            aiohttp.ClientSession() as http,
-            http.ws_connect(self.home.url + "/v1/agent", ssl=context) as coordinator,
+            aiohttp.ClientSession(connector=https.connector(context)) as http,
+            http.ws_connect(self.home.url + "/v1/agent") as coordinator,
         ):
             first = from_bytes(AgentHello, await agent.receive_bytes())
             if not self.honest:

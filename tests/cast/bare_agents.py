@@ -46,6 +46,7 @@ from protocol.session.messages import (
 )
 from protocol.signing.labels import Label
 from protocol.signing.statements import sign_statement
+from quorate import https
 from tests.cast.charters import accepts
 from tests.cast.commands import Given, contribution, key_of, nonce
 from tests.cast.people import Custodian, approval
@@ -77,9 +78,9 @@ class BareAgent:
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        self._http = aiohttp.ClientSession()
+        self._http = aiohttp.ClientSession(connector=https.connector(context))
         url = self.invitation.url + "/v1/agent"
-        self._socket = await self._http.ws_connect(url, ssl=context, max_msg_size=0)
+        self._socket = await self._http.ws_connect(url, max_msg_size=0)
         hello = AgentHello(
             versions=(1,),
             agent=self.who.agent,
