@@ -13,6 +13,7 @@ from protocol.commands.command import Contribution
 from protocol.displayable import shown
 from protocol.identifiers import Digest, UnitId
 from protocol.record.entries import Entry, EntryKind
+from protocol.record.operations import Ending
 from protocol.report.evidence import LogItem, OwnEntry
 from protocol.request import Rejection, Request
 from protocol.schema import from_bytes, to_bytes
@@ -86,6 +87,9 @@ def _of_request(request: Request, name: str) -> dict[Fact, str]:
     facts: dict[Fact, str] = {
         (EntryKind.FILING, to_bytes(request.filing)): f"the filing of {name}",
     }
+    if request.ended:
+        end = Ending(filing=request.filing.digest, state=request.state, why=request.why)
+        facts[(EntryKind.ENDING, to_bytes(end))] = f"how {name} ended"
     for rejection in request.rejections:
         facts[_no(rejection)] = f"a rejection of {name}"
     if request.opening is None:
@@ -146,7 +150,7 @@ def _facts(entry: Entry) -> Iterator[Fact]:
     match entry.kind:
         case EntryKind.FILING | EntryKind.EXECUTION | EntryKind.REFUSAL:
             yield entry.kind, from_bytes(Signed, entry.body).statement
-        case EntryKind.OPENING:
+        case EntryKind.OPENING | EntryKind.ENDING:
             yield entry.kind, entry.body
         case EntryKind.APPROVAL:
             approve = from_bytes(Approve, entry.body)

@@ -12,6 +12,7 @@ from protocol.commands.bodies import SetControlPoint, SetThresholds
 from protocol.identifiers import HOUR, MINUTE, Instant
 from protocol.record.checkpoints import checkpoint_digest
 from protocol.record.entries import EntryKind, entry_leaf
+from protocol.record.operations import Ending
 from protocol.report.evidence import OtherEntry, OwnEntry
 from protocol.request import RequestState
 from protocol.session.messages import (
@@ -41,7 +42,7 @@ from signer_agent.local.messages import (
     Status,
 )
 from signer_agent.trust.evidence import AskConsistency, Question, Reply
-from tests.attacks.bends import no, opened, opening_of
+from tests.attacks.bends import bend, no, opened, opening_of
 from tests.attacks.conftest import Attack
 from tests.attacks.evil_coordinator import Certificate
 from tests.attacks.guarded import Guarded, guarded
@@ -233,6 +234,29 @@ async def test_nothing_that_the_maker_knows_of_is_hidden_in_a_report(attack: Att
             says(trouble, Exit.ALARM, "LOG_HOLDS_WHAT_HAPPENED", "hides", "call the others")
         # Of its own signature it needn't be told.
         assert "a signature of your own" in f"{trouble and trouble.expected}"
+
+
+async def test_how_a_request_ended_is_not_hidden_in_a_report(attack: Attack):
+    """Of one that was never opened there is nothing else: neither signatures nor receipts."""
+    async with attack() as bob:
+        world, log = bob.world, bob.world.log
+        log.record(EntryKind.CHARTER, world.charter)
+        for who in world.people:
+            log.record(EntryKind.ACCEPTANCE, accepts(who, world.charter))
+        news = world.open(RAISE)
+        filing = news.request.filing
+        log.record(EntryKind.FILING, sign_statement(Label.FILING, filing, ALICE.identity.sign))
+        why = "cancelled by alice: not on the agenda"
+        log.record(
+            EntryKind.ENDING, Ending(filing=filing.digest, state=RequestState.CANCELLED, why=why)
+        )
+        ended = bend(news, state=RequestState.CANCELLED, why=why, opening=None, progress=())
+        await bob.hears(ended)
+        assert await gathers(bob) is None
+        hides(bob, len(log.items) - 1)
+        trouble = await gathers(bob)
+        assert trouble is not None
+        says(trouble, Exit.ALARM, "LOG_HOLDS_WHAT_HAPPENED", "how request 1 ended")
 
 
 async def test_what_is_told_after_the_checkpoint_is_not_missed_in_a_report(attack: Attack):
