@@ -35,7 +35,7 @@ from tests.cast.charters import charter, instance
 from tests.cast.commands import NOON, adds
 from tests.cast.people import ALICE, BOB, CAROL, DAVE, MALLORY
 from tests.cast.records import CastRecord, checkpoint_of
-from tests.rim.streams import Streams
+from tests.cast.streams import Streams
 
 
 @pytest.fixture(scope="module")

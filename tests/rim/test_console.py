@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from quorate.console import Console
 from quorate.exits import Exit, Trouble
 from quorate.layout import WIDTH, columns, folded, room, width
-from tests.rim.streams import Screen, Streams
+from tests.cast.streams import Screen, Streams
 
 
 def test_people_get_words_on_stdout_and_no_object():

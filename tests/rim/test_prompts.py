@@ -10,7 +10,7 @@ import pytest
 from quorate.console import Console
 from quorate.exits import Exit, Trouble
 from quorate.prompts import Passwords, PasswordSource, answer, confirmed, password_options
-from tests.rim.streams import Streams
+from tests.cast.streams import Streams
 from tests.rim.terminal import Terminal
 
 PROGRAM = """

@@ -54,6 +54,7 @@ class InMemoryLink:
     def __init__(self, world: World) -> None:
         self.world = world
         self.connected, self.ahead = True, 0
+        self.coordinator = world.charter.coordinator
         self.sent: list[Sent] = []
         self.refuses = False
         self.before_sending: Callable[[], None] = lambda: None
