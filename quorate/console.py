@@ -66,6 +66,11 @@ class Console:
             colour=not environment.get("NO_COLOR"),
         )
 
+    @property
+    def wide(self) -> int:
+        """How long a line of the result may be: as ever, or as the terminal has room."""
+        return min(WIDTH, room(self._out))
+
     # --- results --------------------------------------------------------------------------------
 
     def say(self, text: str = "") -> None:
@@ -76,7 +81,7 @@ class Console:
     def table(self, headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A result in columns, for people."""
         cells = [[self._cell(cell) for cell in row] for row in rows]
-        self.say("\n".join(columns(headers, cells, limit=min(WIDTH, room(self._out)))))
+        self.say("\n".join(columns(headers, cells, limit=self.wide)))
 
     def object(self, value: Mapping[str, Json], *, exit: Exit = Exit.DONE) -> None:
         """The whole result, for scripts; once a command."""

@@ -45,7 +45,9 @@ async def show(client: AgentClient, console: Console, number: int) -> Screen:
 def show_screen(client: AgentClient, console: Console, screen: Screen) -> None:
     """Shows a reviewed request, and what is new since the person looked at it last."""
     new = tuple(seen.new_since(client, screen))
-    for line in lines_of(screen, now=clock.now(), own=_own_parts(client), new=new):
+    for line in lines_of(
+        screen, now=clock.now(), own=_own_parts(client), new=new, wide=console.wide
+    ):
         console.say(line)
     for line in _unusable(client, screen):
         console.say(line)

@@ -6,7 +6,7 @@ from protocol.displayable import shown
 from protocol.identifiers import SECOND, VP, Duration, Instant, grouped, short
 from protocol.request import Outcome
 from quorate import times
-from quorate.layout import WIDTH, wrapped
+from quorate.layout import WIDTH, folded, wrapped
 from signer_agent.desk.screen import (
     AdministratorLine,
     ChangeGroup,
@@ -17,6 +17,8 @@ from signer_agent.desk.screen import (
     UnitLine,
 )
 
+_CAUTION = "! "
+_NARROW = 20
 _LABEL = 14
 _WIDE = 20
 _KIND = 13
@@ -24,21 +26,39 @@ _REGISTERS = ("new register ", "current register ")
 
 
 def lines_of(
-    screen: Screen, *, now: Instant, own: Collection[VP] = (), new: Sequence[str] = ()
+    screen: Screen,
+    *,
+    now: Instant,
+    own: Collection[VP] = (),
+    new: Sequence[str] = (),
+    wide: int = WIDTH,
 ) -> list[str]:
     """The whole screen; `now` is this machine's clock, `own` the key parts whose files are here.
 
-    `new` is what has changed since the person looked at it last.
+    `new` is what has changed since the person looked at it last, `wide` the longest line.
     """
-    return [line.rstrip() for line in _lines(screen, now, own, new)]
+    whole = _lines(screen, now, own, new, wide)
+    return [line for one in whole for line in _fitted(one.rstrip(), wide)]
 
 
-def _lines(screen: Screen, now: Instant, own: Collection[VP], new: Sequence[str]) -> Iterator[str]:
+def _fitted(line: str, wide: int) -> Iterator[str]:
+    if not line.startswith(_CAUTION):
+        yield from folded(line, wide)
+        return
+    first, *rest = wrapped(line, wide - len(_CAUTION))
+    yield first
+    for part in rest:
+        yield " " * len(_CAUTION) + part
+
+
+def _lines(
+    screen: Screen, now: Instant, own: Collection[VP], new: Sequence[str], limit: int
+) -> Iterator[str]:
     yield (
         f"Request {screen.request} · {screen.instance} · {screen.title}, "
         f"on {counted(len(screen.targets), 'unit')}"
     )
-    yield from wrapped(screen.sentence, WIDTH)
+    yield screen.sentence
     yield ""
     yield from _row("Wanted", _wanted(screen))
     if screen.alone:
@@ -47,7 +67,7 @@ def _lines(screen: Screen, now: Instant, own: Collection[VP], new: Sequence[str]
         yield from _row("Key", grouped(screen.key))
     yield from _parts(screen, own)
     for group in screen.groups:
-        yield from _changes(group, several=len(screen.groups) > 1)
+        yield from _changes(group, limit, several=len(screen.groups) > 1)
     yield from _targets(screen, now)
     for roster in screen.roster:
         yield from _roster(roster, several=len(screen.roster) > 1)
@@ -68,9 +88,9 @@ def _lines(screen: Screen, now: Instant, own: Collection[VP], new: Sequence[str]
     yield from _row("Valid until", f"{times.moment(screen.not_after, now=now)}, {left}")
     yield from _row("Checked", _checked(screen, now))
     for text in new:
-        yield from _wrapped_from("! new since you looked: ", text, "  ")
+        yield f"{_CAUTION}new since you looked: {text}"
     for text in screen.cautions:
-        yield from _wrapped_from("! ", text, "  ")
+        yield f"{_CAUTION}{text}"
     yield ""
     yield from _several("If you sign" if screen.keys else "If you give", _if_given(screen, now))
     yield from _several("If you don't", screen.if_not)
@@ -164,7 +184,7 @@ def _giver(part: PartLine, screen: Screen, own: Collection[VP], *, loading: bool
     return f"{part.person} (you, {here})"
 
 
-def _changes(group: ChangeGroup, *, several: bool) -> Iterator[str]:
+def _changes(group: ChangeGroup, limit: int, *, several: bool) -> Iterator[str]:
     if several:
         yield from _units("On", group.units)
     wide = max([_WIDE, *(len(change.what) + 2 for change in group.changes)])
@@ -173,7 +193,10 @@ def _changes(group: ChangeGroup, *, several: bool) -> Iterator[str]:
     for number, change in enumerate(group.changes):
         label = "" if number else "Changes"
         begin = f"  {label:<{_LABEL}}{change.what:<{wide}}{change.before:<{width}}→ "
-        yield from _wrapped_from(begin, change.after, " " * len(begin))
+        first, *rest = wrapped(change.after, max(_NARROW, limit - len(begin)))
+        yield begin + first
+        for part in rest:
+            yield " " * len(begin) + part
     registers = [text for text in group.stays if text.startswith(_REGISTERS)]
     rest = [text for text in group.stays if not text.startswith(_REGISTERS)]
     lines: list[str] = []
@@ -257,11 +280,4 @@ def _several(label: str, texts: Sequence[str]) -> Iterator[str]:
 
 
 def _row(label: str, text: str) -> Iterator[str]:
-    yield from _wrapped_from(f"  {label:<{_LABEL}}", text, " " * (_LABEL + 2))
-
-
-def _wrapped_from(begin: str, text: str, after: str) -> Iterator[str]:
-    lines = wrapped(text, WIDTH - len(begin))
-    yield begin + lines[0]
-    for line in lines[1:]:
-        yield after + line
+    yield f"  {label:<{_LABEL}}{text}"

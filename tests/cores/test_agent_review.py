@@ -31,6 +31,7 @@ from protocol.signing.labels import Label
 from protocol.signing.statements import sign_statement
 from protocol.standing import Ground
 from quorate.exits import Exit
+from signer_agent.cli.screens import lines_of
 from signer_agent.desk.review import Review, review
 from signer_agent.objections import Objection
 from signer_agent.trust.evidence import AskConsistency, AskStates, Question, Reply
@@ -99,6 +100,17 @@ def test_a_commit_is_shown_whole():
         "carol may give the last signature. Without them it expires and nothing changes.",
     )
     assert screen.practice and not screen.alone
+
+
+@pytest.mark.parametrize("wide", [80, 100])
+def test_a_screen_is_as_wide_as_the_terminal_and_says_the_same(wide: int):
+    world, (_, bob, _), vp = loaded()
+    screen = bob.reviewed(world.signed_by(world.open(CommitNewRegister(vp=vp)), ALICE)).screen
+    at_once, lines = (lines_of(screen, now=world.now, wide=limit) for limit in (10_000, wide))
+    assert [word for line in lines for word in line.split()] == [
+        word for line in at_once for word in line.split()
+    ]
+    assert max(map(len, lines)) <= wide
 
 
 def test_units_of_the_charter_that_are_left_out_are_shown():
