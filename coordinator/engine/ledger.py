@@ -217,8 +217,7 @@ class Ledger:
         self.rolled_back = False
         """Whether an agent has seen more of the log than it holds: nothing runs then."""
         self.wake: Callable[[], None] = lambda: None
-        self.told = 0
-        """How much news there were since the start: as long as it stays, nothing has changed."""
+        self._told = 0  # how much news there were since the start
         self._gathered: Gathered | None = None
         self._not_ended: dict[int, Request] | None = None
         database.at_the_end = self._write_down
@@ -269,9 +268,9 @@ class Ledger:
             return await requests.not_ended(connection, self.instance)
 
         while self._not_ended is None:
-            told = self.told
+            told = self._told
             found = await self.database.read(read)
-            if self.told == told:
+            if self._told == told:
                 self._not_ended = {request.id: request for request in found}
         return [self._not_ended[number] for number in sorted(self._not_ended)]
 
@@ -287,7 +286,7 @@ class Ledger:
     def _push(self, items: list[feed.Item]) -> None:
         if items:
             crash_point(STORED)
-            self.told += len(items)
+            self._told += len(items)
             self.hub.tell(items)
             self.wake()
 

@@ -16,6 +16,7 @@ import pytest
 from coordinator.accounts.roles import Right, Role
 from coordinator.accounts.throttle import FOR_ACCOUNT, FOR_ADDRESS
 from coordinator.api.table import ROUTES
+from protocol.displayable import PersonName
 from protocol.identifiers import MINUTE
 from protocol.record.entries import EntryKind
 from protocol.record.operations import AccountChange
@@ -73,7 +74,7 @@ async def asks_again(http: Http, token: str) -> int:
 
 def other_agent(name: str) -> Custodian:
     """Mallory's agent and keys, under whatever name the invitation is made out to."""
-    return Custodian(name=name, identity=MALLORY.identity, keys=MALLORY.keys)  # type: ignore[arg-type]
+    return Custodian(name=PersonName(name), identity=MALLORY.identity, keys=MALLORY.keys)
 
 
 async def enrolled(home: Guarded, http: Http, name: str) -> BareAgent:

@@ -6,19 +6,24 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coordinator.engine.ledger import Change
 from coordinator.store import feed
 from coordinator.store.feed import Item
 from coordinator.store.parsed import ByDigest, Parsed
+from coordinator.workflow.events import Approved
+from protocol.commands.bodies import SetControlPoint
 from protocol.displayable import PersonName
 from protocol.identifiers import Digest, Instant
 from protocol.record.entries import EntryKind
+from protocol.request import Request, RequestState
 from protocol.schema import from_bytes, to_bytes
-from protocol.session.messages import AgentNews, Feed
+from protocol.session.messages import AgentNews, Feed, UnitApproval
+from tests.cast.commands import key_of
 from tests.cast.coordinators import CastCoordinator, coordinator
 from tests.cast.keys import signature_key
-from tests.cast.people import INSTANCE
+from tests.cast.people import ALICE, BOB, INSTANCE, approval
 
 
 @pytest.fixture
@@ -171,3 +176,29 @@ async def test_what_a_digest_stands_for_is_looked_up_once():
     await found.find(three, stands_for(b"three"))
     await found.find(one, stands_for(b"one again"))
     assert asked == [b"nothing", b"one", b"two", b"three", b"one again"]
+
+
+@pytest.mark.parametrize("by", ["number", "digest"])
+async def test_words_of_several_people_in_one_transaction_all_count(cast: CastCoordinator, by: str):
+    """The second change of a transaction begins with what the first has made of the request."""
+    filed = await cast.file(SetControlPoint(point=66, on=True))
+    request = await cast.until(filed.id, RequestState.COLLECTING)
+    assert request.opening is not None
+    digest = request.opening.digest
+
+    async def both(connection: AsyncConnection) -> None:
+        for who in (ALICE, BOB):
+            change = cast.ledger.within(connection)
+            found = await (change.request(filed.id) if by == "number" else change.opened(digest))
+            assert found is not None
+            key = key_of(who)
+            given = tuple(
+                UnitApproval(unit=one.unit, approval=approval(key, found.command(one.target)))
+                for one in found.progress
+            )
+            assert isinstance(await change.apply(found, Approved(key.ski, given)), Request)
+
+    await cast.ledger.database.write(both)
+    stored = await cast.request(filed.id)
+    signed = {tuple(one.ski for one in progress.approvals) for progress in stored.progress}
+    assert signed == {tuple(sorted((key_of(ALICE).ski, key_of(BOB).ski)))}
