@@ -6,8 +6,6 @@ account and a wrong password, both cost the same hash, and both are counted.
 
 from dataclasses import dataclass
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from coordinator.accounts import throttle, tokens
 from coordinator.accounts.passwords import Hasher, password_length
 from coordinator.accounts.roles import Role
@@ -16,6 +14,7 @@ from coordinator.accounts.token_kinds import TokenKind
 from coordinator.engine.ledger import Change, Ledger
 from coordinator.store import accounts as store
 from coordinator.store.accounts import Account, Token
+from coordinator.store.connection import Connection
 from protocol.displayable import AccountName
 from protocol.identifiers import SECOND, Instant
 from protocol.record.entries import EntryKind
@@ -58,7 +57,7 @@ class Throttled:
 
 
 async def authenticate(
-    connection: AsyncConnection, secret: Secret | None, at: Instant
+    connection: Connection, secret: Secret | None, at: Instant
 ) -> Principal | None:
     """Whose session or lasting token this is."""
     if secret is None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coordinator.engine import rollback
 from coordinator.engine.hub import Listener
@@ -21,6 +20,7 @@ from coordinator.engine.publications import Publisher, Taken, take
 from coordinator.engine.units import Units
 from coordinator.steps import TAKEN
 from coordinator.store import feed, histories, people, record
+from coordinator.store.connection import Connection
 from protocol.displayable import PersonName
 from protocol.identifiers import Nonce
 from protocol.record.entries import EntryKind
@@ -232,7 +232,7 @@ class Gateway:
     ) -> None:
         position = 0 if cursor is None else cursor.position
 
-        async def read(connection: AsyncConnection) -> list[feed.Item]:
+        async def read(connection: Connection) -> list[feed.Item]:
             return list(await feed.since(connection, self._ledger.instance, position))
 
         missed = await self._ledger.database.read(read)

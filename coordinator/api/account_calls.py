@@ -3,8 +3,6 @@
 import unicodedata
 from typing import TYPE_CHECKING
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from coordinator.accounts import changes, logins, tokens
 from coordinator.accounts.changes import Issued
 from coordinator.accounts.logins import LoggedIn, Principal, Throttled, log
@@ -13,6 +11,7 @@ from coordinator.engine.ledger import Change
 from coordinator.store import accounts as store
 from coordinator.store import people
 from coordinator.store.accounts import Account, Token
+from coordinator.store.connection import Connection
 from coordinator.wire import accounts as wire
 from coordinator.wire.errors import Nothing
 from coordinator.wire.values import time_of
@@ -203,7 +202,7 @@ async def revoke_token(api: "Api", call: Call) -> Answer:
 async def invitations(api: "Api", _: Call) -> Answer:
     """Those that haven't expired."""
 
-    async def read(connection: AsyncConnection) -> Answer:
+    async def read(connection: Connection) -> Answer:
         found = await people.invited(connection, api.ledger.instance, api.ledger.now())
         return wire.Invitations(invitations=tuple(_invitation(one) for one in found))
 

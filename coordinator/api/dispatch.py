@@ -8,7 +8,6 @@ from typing import cast
 import msgspec
 import structlog
 from aiohttp import web
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coordinator.accounts import tokens
 from coordinator.accounts.logins import Principal, Throttled, authenticate
@@ -21,6 +20,7 @@ from coordinator.api.routes import Call, Handler, Route, Stream, body_of, path_o
 from coordinator.api.table import ROUTES
 from coordinator.engine.ledger import Ledger
 from coordinator.engine.units import Units
+from coordinator.store.connection import Connection
 from coordinator.wire.values import Json
 from protocol.refusals import Refusal, Rule, refuse
 from protocol.secrets import Secret
@@ -73,7 +73,7 @@ class Api:
         await asyncio.gather(*watchers, return_exceptions=True)
         self.hasher.close()
 
-    async def facts(self, connection: AsyncConnection) -> Facts:
+    async def facts(self, connection: Connection) -> Facts:
         """What views are made from."""
         return await facts(connection, self.ledger, self.units, practice=self.practice)
 

@@ -28,10 +28,9 @@ from protocol.session.messages import Feed, RequestNews
 from quorate.unavailable import Unavailable
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
     from coordinator.api.dispatch import Api
     from coordinator.api.routes import Call
+    from coordinator.store.connection import Connection
 
 MAX_WATCHERS = 200
 BEAT_SECONDS = 15.0
@@ -86,7 +85,7 @@ async def _begin(api: "Api", call: "Call", response: web.StreamResponse) -> int:
     """Tells what was missed; gives the position from which on news are told."""
     resumed = _ID.fullmatch(call.request.headers.get("Last-Event-ID", ""))
 
-    async def read(connection: "AsyncConnection") -> tuple[str, int, list[Item]]:
+    async def read(connection: "Connection") -> tuple[str, int, list[Item]]:
         epoch = await _epoch(connection)
         end = await feed.end(connection, api.ledger.instance)
         if resumed is None:
@@ -105,7 +104,7 @@ async def _begin(api: "Api", call: "Call", response: web.StreamResponse) -> int:
 async def _tell(api: "Api", response: web.StreamResponse, item: Item) -> None:
     news = from_bytes(Feed, item.message).news
 
-    async def read(connection: "AsyncConnection") -> tuple[str, str, bytes]:
+    async def read(connection: "Connection") -> tuple[str, str, bytes]:
         epoch = await _epoch(connection)
         if not isinstance(news, RequestNews):
             return epoch, "instance", b"{}"
@@ -117,12 +116,12 @@ async def _tell(api: "Api", response: web.StreamResponse, item: Item) -> None:
     await _write(response, f"id: {event_id}\nevent: {name}\ndata: {data.decode()}\n\n")
 
 
-async def _epoch(connection: "AsyncConnection") -> str:
+async def _epoch(connection: "Connection") -> str:
     return (await singles.get(connection, EPOCH) or b"").hex()
 
 
 async def _still_good(api: "Api", call: "Call") -> bool:
-    async def read(connection: "AsyncConnection") -> bool:
+    async def read(connection: "Connection") -> bool:
         return await authenticate(connection, call.secret, api.ledger.now()) is not None
 
     return await api.ledger.database.read(read)

@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from coordinator.engine.ledger import Ledger
 from coordinator.engine.operations import state_digests
 from coordinator.engine.units import Units
 from coordinator.store import people, requests
+from coordinator.store.connection import Connection
 from coordinator.store.people import KnownCharter
 from protocol.charter import Charter
 from protocol.displayable import InstanceName
@@ -48,9 +47,7 @@ class Facts:
         return next((one.charter for one in self.known if one.digest == wanted), None)
 
 
-async def facts(
-    connection: AsyncConnection, ledger: Ledger, units: Units, *, practice: bool
-) -> Facts:
+async def facts(connection: Connection, ledger: Ledger, units: Units, *, practice: bool) -> Facts:
     """Reads them."""
     return Facts(
         instance=ledger.instance,

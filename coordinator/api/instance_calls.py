@@ -2,12 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from coordinator.api.instance_views import charter_version, instance_view
 from coordinator.api.routes import Answer, Call
 from coordinator.engine.ledger import Change
 from coordinator.store import feed, histories, people, record
+from coordinator.store.connection import Connection
 from coordinator.wire.instance import Charters, History, HistoryFrom
 from coordinator.wire.log import (
     CheckpointView,
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 async def instance(api: "Api", _: Call) -> Answer:
     """Units, agents, keys and parts."""
 
-    async def read(connection: AsyncConnection) -> Answer:
+    async def read(connection: Connection) -> Answer:
         facts = await api.facts(connection)
         news = await feed.about(connection, facts.instance, "agent", "key", "part")
         return instance_view(facts, api.units, api.ledger, news)
@@ -46,7 +45,7 @@ async def instance(api: "Api", _: Call) -> Answer:
 async def charter(api: "Api", _: Call) -> Answer:
     """Every version of the charter."""
 
-    async def read(connection: AsyncConnection) -> Answer:
+    async def read(connection: Connection) -> Answer:
         facts = await api.facts(connection)
         versions = []
         for known in facts.known:
@@ -69,7 +68,7 @@ async def history(api: "Api", call: Call) -> Answer:
             Rule.UNIT_NOT_IN_CHARTER, expected="a unit that was in reach", found=unit.hex()
         )
 
-    async def read(connection: AsyncConnection) -> Answer:
+    async def read(connection: Connection) -> Answer:
         entries = await histories.page(connection, unit, wanted.after, HISTORY_PAGE)
         return History(entries=tuple(to_bytes(entry) for entry in entries))
 
@@ -80,7 +79,7 @@ async def log(api: "Api", call: Call) -> Answer:
     """The log's leaves, by pages."""
     wanted: LogFrom = call.query
 
-    async def read(connection: AsyncConnection) -> Answer:
+    async def read(connection: Connection) -> Answer:
         items = await record.items(connection, api.ledger.instance, wanted.start, wanted.limit + 1)
         views = [_item(position, item) for position, item in enumerate(items, start=wanted.start)]
         more = wanted.start + wanted.limit if len(items) > wanted.limit else None
@@ -106,7 +105,7 @@ async def consistency(api: "Api", call: Call) -> Answer:
     """That the log only grew."""
     wanted: Consistent = call.query
 
-    async def read(connection: AsyncConnection) -> Answer:
+    async def read(connection: Connection) -> Answer:
         refusal = await _log_shorter(connection, wanted.old, wanted.new)
         if refusal is not None:
             return refusal
@@ -120,7 +119,7 @@ async def inclusion(api: "Api", call: Call) -> Answer:
     """That the log holds a leaf."""
     wanted: Included = call.query
 
-    async def read(connection: AsyncConnection) -> Answer:
+    async def read(connection: Connection) -> Answer:
         refusal = await _log_shorter(connection, wanted.position + 1, wanted.size)
         if refusal is not None:
             return refusal
@@ -130,7 +129,7 @@ async def inclusion(api: "Api", call: Call) -> Answer:
     return await api.ledger.database.read(read)
 
 
-async def _log_shorter(connection: AsyncConnection, smaller: int, larger: int) -> Refusal | None:
+async def _log_shorter(connection: Connection, smaller: int, larger: int) -> Refusal | None:
     """LOG_SHORTER: proofs are of sizes that the log has had."""
     grown = await record.frontier(connection)
     if smaller <= larger <= grown.size:

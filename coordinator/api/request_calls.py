@@ -4,8 +4,6 @@ import unicodedata
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from coordinator.api.facts import Facts
 from coordinator.api.request_views import request_view
 from coordinator.api.routes import Answer, Call
@@ -13,6 +11,7 @@ from coordinator.engine import operations
 from coordinator.engine.ledger import Change
 from coordinator.engine.operations import Ended, Filed, Wanted
 from coordinator.store import record, requests
+from coordinator.store.connection import Connection
 from coordinator.wire.command_bodies import body_of
 from coordinator.wire.requests import (
     Asked,
@@ -40,7 +39,7 @@ async def page(api: "Api", call: Call) -> Answer:
     wanted: RequestFilter = call.query
     unit = None if wanted.unit is None else UnitId(bytes.fromhex(wanted.unit))
 
-    async def read(connection: AsyncConnection) -> RequestPage:
+    async def read(connection: Connection) -> RequestPage:
         facts = await api.facts(connection)
         if wanted.idempotency_key is not None:
             return await _filed_under(connection, call, facts)
@@ -66,7 +65,7 @@ async def page(api: "Api", call: Call) -> Answer:
     return await api.ledger.database.read(read)
 
 
-async def _filed_under(connection: AsyncConnection, call: Call, facts: Facts) -> RequestPage:
+async def _filed_under(connection: Connection, call: Call, facts: Facts) -> RequestPage:
     """The request that this account filed under an idempotency key, if it is one of the wanted."""
     wanted: RequestFilter = call.query
     key = operations.idempotency_of(call.by.account, str(wanted.idempotency_key))
@@ -89,7 +88,7 @@ def _is_wanted(request: Request, wanted: RequestFilter) -> bool:
 async def show(api: "Api", call: Call) -> Answer:
     """One request."""
 
-    async def read(connection: AsyncConnection) -> Answer:
+    async def read(connection: Connection) -> Answer:
         request = _found(await requests.get(connection, call.path["id"]), call)
         if isinstance(request, Refusal):
             return request
@@ -101,7 +100,7 @@ async def show(api: "Api", call: Call) -> Answer:
 async def evidence(api: "Api", call: Call) -> Answer:
     """What an agent gets, and checks."""
 
-    async def read(connection: AsyncConnection) -> Answer:
+    async def read(connection: Connection) -> Answer:
         request = _found(await requests.get(connection, call.path["id"]), call)
         if isinstance(request, Refusal):
             return request
@@ -189,7 +188,7 @@ async def refile(api: "Api", call: Call) -> Answer:
     return await _filed(api, work)
 
 
-async def view(connection: AsyncConnection, request: Request, facts: Facts) -> RequestView:
+async def view(connection: Connection, request: Request, facts: Facts) -> RequestView:
     """The request as the API shows it."""
     voids = None
     if request.filing.voids is not None:
@@ -214,7 +213,7 @@ async def _filed(api: "Api", work: Callable[[Change], Awaitable[Filed | Refusal]
 
 
 async def _shown(api: "Api", request: Request) -> RequestView:
-    async def read(connection: AsyncConnection) -> RequestView:
+    async def read(connection: Connection) -> RequestView:
         return await view(connection, request, await api.facts(connection))
 
     return await api.ledger.database.read(read)

@@ -16,8 +16,7 @@ from quorate.exits import Exit, Trouble
 from quorate.prompts import PasswordSource, password_options
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
+    from coordinator.store.connection import Connection
     from quorate import tls
 
 _PORT = 7443
@@ -276,7 +275,7 @@ async def invite(
     expires = Instant(clock.now() + days * DAY)
     name = PersonName(person)
 
-    async def keep(connection: "AsyncConnection") -> None:
+    async def keep(connection: "Connection") -> None:
         await people.invite(connection, instance, name, token, expires)
 
     database = await Database.open(place.database)

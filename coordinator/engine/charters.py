@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from coordinator.engine.ledger import Change, Ledger, OwnKeys
 from coordinator.steps import Write
 from coordinator.store import people, requests
+from coordinator.store.connection import Connection
 from coordinator.workflow.events import Outdated
 from protocol.accession import accession
 from protocol.charter import Acceptance, Charter, open_acceptance
@@ -89,7 +88,7 @@ async def accept_charter(
 async def judge_proposals(ledger: Ledger, histories: Mapping[UnitId, History]) -> None:
     """Brings proposed versions into force where what units show now lets them."""
 
-    async def waiting(connection: AsyncConnection) -> list[Charter]:
+    async def waiting(connection: Connection) -> list[Charter]:
         known = await people.all_charters(connection, ledger.instance)
         newest = max((one.charter.number for one in known if one.in_force), default=0)
         return [one.charter for one in known if one.charter.number > newest]

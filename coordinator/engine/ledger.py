@@ -11,11 +11,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from coordinator.engine.hub import Hub
 from coordinator.steps import STORED, Write, write_of
 from coordinator.store import feed, people, record, requests, singles
+from coordinator.store.connection import Connection
 from coordinator.store.database import Database
 from coordinator.workflow.course import decide
 from coordinator.workflow.events import Event
@@ -54,7 +53,7 @@ class Gathered:
     end: nobody could have seen the others.
     """
 
-    connection: AsyncConnection
+    connection: Connection
     instance: InstanceName
     requests: dict[int, Request] = field(default_factory=dict)
     saved: dict[int, Request] = field(default_factory=dict)
@@ -77,7 +76,7 @@ class Gathered:
 class Change:
     """What one transaction is about to change. `log_key` is our log's."""
 
-    connection: AsyncConnection
+    connection: Connection
     instance: InstanceName
     at: Instant
     salt: Callable[[], Salt]
@@ -109,7 +108,7 @@ class Change:
         await self.gathered.write_down()
         return await feed.count(self.connection, self.instance, subjects)
 
-    async def written(self) -> AsyncConnection:
+    async def written(self) -> Connection:
         """The connection, once everything so far is written: to look for requests by other means.
 
         By anything but what `request` and `opened` look for.
@@ -227,7 +226,7 @@ class Ledger:
 
         return await self.database.write(lambda connection: work(self.within(connection)))
 
-    def within(self, connection: AsyncConnection) -> Change:
+    def within(self, connection: Connection) -> Change:
         """A change within a transaction that was begun for something else."""
         return Change(
             connection=connection,
@@ -238,13 +237,13 @@ class Ledger:
             gathered=self._gathering(connection),
         )
 
-    def _gathering(self, connection: AsyncConnection) -> Gathered:
+    def _gathering(self, connection: Connection) -> Gathered:
         """What this transaction has gathered. Every transaction has a connection of its own."""
         if self._gathered is None or self._gathered.connection is not connection:
             self._gathered = Gathered(connection, self.instance)
         return self._gathered
 
-    async def _write_down(self, connection: AsyncConnection) -> Callable[[], None]:
+    async def _write_down(self, connection: Connection) -> Callable[[], None]:
         """The last step of a transaction; what it gives is called once all of it is durable."""
         gathered = self._gathering(connection)
         self._gathered = None
@@ -264,7 +263,7 @@ class Ledger:
     async def not_ended(self) -> Sequence[Request]:
         """All requests that have not ended, by id: read once, then followed as they change."""
 
-        async def read(connection: AsyncConnection) -> Sequence[Request]:
+        async def read(connection: Connection) -> Sequence[Request]:
             return await requests.not_ended(connection, self.instance)
 
         while self._not_ended is None:
@@ -293,7 +292,7 @@ class Ledger:
     async def epoch(self) -> bytes:
         """Names this store's life: agents' cursors are good for one epoch only."""
 
-        async def read_or_make(connection: AsyncConnection) -> bytes:
+        async def read_or_make(connection: Connection) -> bytes:
             stored = await singles.get(connection, EPOCH)
             if stored is None:
                 stored = self.entropy(16)
@@ -308,7 +307,7 @@ class Ledger:
         await self.database.write(lambda connection: singles.put(connection, EPOCH, epoch))
         return epoch
 
-    async def checkpoint(self, connection: AsyncConnection) -> tuple[bytes, int, Digest]:
+    async def checkpoint(self, connection: Connection) -> tuple[bytes, int, Digest]:
         """Signs and keeps a checkpoint of the log as it is in this transaction."""
         await self._gathering(connection).write_down()
         grown = await record.frontier(connection)

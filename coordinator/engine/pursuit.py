@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coordinator.engine.charters import judge_proposals
 from coordinator.engine.ledger import Change, Ledger
@@ -17,6 +16,7 @@ from coordinator.engine.operations import state_digests
 from coordinator.engine.units import Units
 from coordinator.steps import PREPARED, Write
 from coordinator.store import histories, people, requests
+from coordinator.store.connection import Connection
 from coordinator.store.people import KnownCharter
 from coordinator.workflow.course import Execute, Prepare, deadline, wanted
 from coordinator.workflow.events import (
@@ -122,7 +122,7 @@ class Pursuit:
         if not isinstance(entry, Receipt) or entry.parsed() != request.command(one.target):
             return False
 
-        async def read(connection: AsyncConnection) -> Sequence[Signed]:
+        async def read(connection: Connection) -> Sequence[Signed]:
             return await histories.page(connection, one.unit, place, 1)
 
         (receipt,) = await self._ledger.database.read(read)
@@ -242,7 +242,7 @@ class Pursuit:
         if origin is None or request.state is not RequestState.WAITING_IN_LINE:
             return False
 
-        async def read(connection: AsyncConnection) -> Request | None:
+        async def read(connection: Connection) -> Request | None:
             return await requests.by_digest(connection, origin)
 
         voided = await self._ledger.database.read(read)
@@ -285,7 +285,7 @@ class Pursuit:
     async def _execute_on(self, request: Request, unit: UnitId) -> bool:
         """Whether the unit said its last word: a No that may become a Yes isn't."""
 
-        async def ran(connection: AsyncConnection, receipt: Signed) -> None:
+        async def ran(connection: Connection, receipt: Signed) -> None:
             logged = (EntryKind.EXECUTION, to_bytes(receipt))
             change = self._ledger.within(connection)
             await _apply(change, request.id, Ran(unit, receipt), logged)
@@ -302,7 +302,7 @@ class Pursuit:
         await self._ledger.change(lambda change: _apply(change, number, event, *logged))
 
     async def _in_force(self) -> Charter | None:
-        async def read(connection: AsyncConnection) -> KnownCharter | None:
+        async def read(connection: Connection) -> KnownCharter | None:
             return await people.newest_in_force(connection, self._ledger.instance)
 
         newest = await self._ledger.database.read(read)

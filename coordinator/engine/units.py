@@ -10,10 +10,10 @@ from functools import partial
 from typing import TypeVar
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coordinator.steps import EXECUTED, Write
 from coordinator.store import histories
+from coordinator.store.connection import Connection
 from coordinator.store.database import Database
 from hsm_backend.client.driver import Outcome, Ran, Refused, UnitDriver
 from protocol.commands.bodies import Zeroize
@@ -122,7 +122,7 @@ class Units:
         self,
         unit: UnitId,
         command: SignedCommand,
-        also: Callable[[AsyncConnection, Signed], Awaitable[None]],
+        also: Callable[[Connection, Signed], Awaitable[None]],
     ) -> tuple[Signed, RefusalAnswer] | None:
         """The verified refusal; None where it ran, and the unit's history holds the receipt.
 
@@ -177,7 +177,7 @@ class Units:
         unit: UnitId,
         head: Digest,
         at_hand: Signed | None = None,
-        also: Callable[[AsyncConnection, Signed], Awaitable[None]] | None = None,
+        also: Callable[[Connection, Signed], Awaitable[None]] | None = None,
     ) -> None:
         """Fetches and verifies the history up to the entry with this hash.
 
@@ -197,7 +197,7 @@ class Units:
                 entries = await self._ask(unit, lambda driver: driver.history(unit, version))
             history = verify_history(entries, self._identity(unit), known=known)
 
-            async def keep(connection: AsyncConnection) -> None:
+            async def keep(connection: Connection) -> None:
                 await histories.add(connection, unit, version + 1, entries)
                 if next_one is not None and also is not None:
                     await also(connection, next_one)
@@ -226,7 +226,7 @@ class Units:
             unit, identity = certificate.unit, certificate.identity
 
             async def keep(
-                connection: AsyncConnection,
+                connection: Connection,
                 unit: UnitId = unit,
                 identity: IdentityKey = identity,
             ) -> None:
@@ -253,7 +253,7 @@ class Units:
                 return
 
     async def _all_entries(self, unit: UnitId) -> Sequence[Signed]:
-        async def read(connection: AsyncConnection) -> Sequence[Signed]:
+        async def read(connection: Connection) -> Sequence[Signed]:
             return await histories.page(connection, unit, 0, 1 << 30)
 
         return await self._database.read(read)

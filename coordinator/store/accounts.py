@@ -1,15 +1,16 @@
 """Accounts, tokens and failed logins, in their tables."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import delete, func, insert, select, update
 
 from coordinator.accounts.roles import Role
 from coordinator.accounts.throttle import Failures
 from coordinator.accounts.token_kinds import TokenKind
+from coordinator.store.connection import Connection
 from coordinator.store.tables import accounts, login_failures, tokens
 from protocol.displayable import AccountName
 from protocol.identifiers import Instant
@@ -52,19 +53,19 @@ def token_hash(token: bytes) -> bytes:
 # accounts
 
 
-async def get(connection: AsyncConnection, name: str) -> Account | None:
+async def get(connection: Connection, name: str) -> Account | None:
     """The account of this name."""
-    row = (await connection.execute(select(accounts).where(accounts.c.name == name))).first()
-    return None if row is None else _account(row)
+    rows = await connection.execute(select(accounts).where(accounts.c.name == name))
+    return next(map(_account, rows.mappings()), None)
 
 
-async def all_accounts(connection: AsyncConnection) -> Sequence[Account]:
+async def all_accounts(connection: Connection) -> Sequence[Account]:
     """Every account, by name."""
     rows = await connection.execute(select(accounts).order_by(accounts.c.name))
-    return [_account(row) for row in rows]
+    return [_account(row) for row in rows.mappings()]
 
 
-async def add(connection: AsyncConnection, account: Account) -> None:
+async def add(connection: Connection, account: Account) -> None:
     """A new account."""
     await connection.execute(
         insert(accounts).values(
@@ -76,36 +77,36 @@ async def add(connection: AsyncConnection, account: Account) -> None:
     )
 
 
-async def set_role(connection: AsyncConnection, name: AccountName, role: Role) -> None:
+async def set_role(connection: Connection, name: AccountName, role: Role) -> None:
     """Gives the account another role."""
     await connection.execute(
         update(accounts).where(accounts.c.name == name).values(role=role.value)
     )
 
 
-async def set_password(connection: AsyncConnection, name: AccountName, hashed: str) -> None:
+async def set_password(connection: Connection, name: AccountName, hashed: str) -> None:
     """Gives the account another password."""
     await connection.execute(
         update(accounts).where(accounts.c.name == name).values(password=hashed)
     )
 
 
-async def remove(connection: AsyncConnection, name: AccountName) -> None:
+async def remove(connection: Connection, name: AccountName) -> None:
     """Deletes the account and all its tokens."""
     await connection.execute(delete(tokens).where(tokens.c.account == name))
     await connection.execute(delete(accounts).where(accounts.c.name == name))
 
 
-async def managers(connection: AsyncConnection) -> int:
+async def managers(connection: Connection) -> int:
     """How many accounts are managers'."""
     count = select(func.count()).where(accounts.c.role == Role.MANAGER.value)
-    return int((await connection.execute(count)).scalar_one())
+    return int((await connection.execute(count)).scalar())
 
 
 # tokens
 
 
-async def add_token(connection: AsyncConnection, hashed: bytes, token: Token) -> None:
+async def add_token(connection: Connection, hashed: bytes, token: Token) -> None:
     """Keeps a token, by its hash; those that have expired are forgotten."""
     await connection.execute(delete(tokens).where(tokens.c.expires <= token.made))
     await connection.execute(
@@ -122,52 +123,54 @@ async def add_token(connection: AsyncConnection, hashed: bytes, token: Token) ->
     )
 
 
-async def find_token(connection: AsyncConnection, hashed: bytes, at: Instant) -> Token | None:
+async def find_token(connection: Connection, hashed: bytes, at: Instant) -> Token | None:
     """The token with this hash, unless it has expired."""
-    query = select(tokens).where(tokens.c.hash == hashed, tokens.c.expires > at)
-    row = (await connection.execute(query)).first()
-    return None if row is None else _token(row)
+    rows = await connection.execute(
+        select(tokens).where(tokens.c.hash == hashed, tokens.c.expires > at)
+    )
+    return next(map(_token, rows.mappings()), None)
 
 
-async def use_up(connection: AsyncConnection, hashed: bytes, kind: TokenKind, at: Instant) -> bool:
+async def use_up(connection: Connection, hashed: bytes, kind: TokenKind, at: Instant) -> bool:
     """Takes a token that works once; False when it isn't there, or not any more."""
-    done = await connection.execute(
+    done = await connection.changed(
         delete(tokens).where(
             tokens.c.hash == hashed, tokens.c.kind == kind.value, tokens.c.expires > at
         )
     )
-    return bool(done.rowcount)
+    return bool(done)
 
 
-async def tokens_of(connection: AsyncConnection, name: AccountName, at: Instant) -> Sequence[Token]:
+async def tokens_of(connection: Connection, name: AccountName, at: Instant) -> Sequence[Token]:
     """The account's tokens that haven't expired, oldest first."""
     rows = await connection.execute(
         select(tokens)
         .where(tokens.c.account == name, tokens.c.expires > at)
         .order_by(tokens.c.made, tokens.c.id)
     )
-    return [_token(row) for row in rows]
+    return [_token(row) for row in rows.mappings()]
 
 
-async def token_by_id(connection: AsyncConnection, token_id: str, at: Instant) -> Token | None:
+async def token_by_id(connection: Connection, token_id: str, at: Instant) -> Token | None:
     """The token that people call so."""
-    query = select(tokens).where(tokens.c.id == token_id, tokens.c.expires > at)
-    row = (await connection.execute(query)).first()
-    return None if row is None else _token(row)
+    rows = await connection.execute(
+        select(tokens).where(tokens.c.id == token_id, tokens.c.expires > at)
+    )
+    return next(map(_token, rows.mappings()), None)
 
 
-async def set_stale(connection: AsyncConnection, token_id: str) -> None:
+async def set_stale(connection: Connection, token_id: str) -> None:
     """The token's session isn't fresh any more: from now on it asks for the old password."""
     await connection.execute(update(tokens).where(tokens.c.id == token_id).values(fresh=False))
 
 
-async def remove_token(connection: AsyncConnection, token_id: str) -> None:
+async def remove_token(connection: Connection, token_id: str) -> None:
     """Revokes a token."""
     await connection.execute(delete(tokens).where(tokens.c.id == token_id))
 
 
 async def remove_tokens_of(
-    connection: AsyncConnection,
+    connection: Connection,
     name: AccountName,
     *,
     kind: TokenKind | None = None,
@@ -185,24 +188,20 @@ async def remove_tokens_of(
 # failed logins
 
 
-async def failures(connection: AsyncConnection, key: bytes) -> Failures | None:
+async def failures(connection: Connection, key: bytes) -> Failures | None:
     """What is remembered under this key."""
     query = select(login_failures.c.count, login_failures.c.last)
     row = (await connection.execute(query.where(login_failures.c.key == key))).first()
     return None if row is None else Failures(count=row[0], last=Instant(row[1]))
 
 
-async def remember_failures(
-    connection: AsyncConnection, key: bytes, found: Failures | None
-) -> None:
+async def remember_failures(connection: Connection, key: bytes, found: Failures | None) -> None:
     """Remembers them, or forgets them all; the oldest are forgotten where there are too many."""
     await connection.execute(delete(login_failures).where(login_failures.c.key == key))
     if found is None or found.count < 1:
         return
-    count = (
-        await connection.execute(select(func.count()).select_from(login_failures))
-    ).scalar_one()
-    if count >= MAX_FAILURE_KEYS:
+    count = await connection.execute(select(func.count()).select_from(login_failures))
+    if count.scalar() >= MAX_FAILURE_KEYS:
         oldest = select(login_failures.c.key).order_by(login_failures.c.last).limit(1)
         await connection.execute(
             delete(login_failures).where(login_failures.c.key == oldest.scalar_subquery())
@@ -212,8 +211,7 @@ async def remember_failures(
     )
 
 
-def _account(row: Row[tuple[object, ...]]) -> Account:
-    found = row._mapping
+def _account(found: Mapping[str, Any]) -> Account:
     return Account(
         name=AccountName(found["name"]),
         role=Role(found["role"]),
@@ -222,8 +220,7 @@ def _account(row: Row[tuple[object, ...]]) -> Account:
     )
 
 
-def _token(row: Row[tuple[object, ...]]) -> Token:
-    found = row._mapping
+def _token(found: Mapping[str, Any]) -> Token:
     return Token(
         id=found["id"],
         account=found["account"],

@@ -10,17 +10,17 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+import aiosqlite
 
+from coordinator.store.connection import Connection
 from quorate.exits import Exit, Trouble
 
 T = TypeVar("T")
-Work = Callable[[AsyncConnection], Awaitable[T]]
-Last = Callable[[AsyncConnection], Awaitable[Callable[[], None]]]
+Work = Callable[[Connection], Awaitable[T]]
+Last = Callable[[Connection], Awaitable[Callable[[], None]]]
 MAX_GROUP = 128
-_WRITES = "quorate_writes"
+MAX_READERS = 8
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000")
 _PRIMARY = 0xFF
 """The part of SQLite's result code that says what kind it is (sqlite.org/rescode.html)."""
 
@@ -32,9 +32,11 @@ class Database:
     anybody is told.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
-        self._writing = engine.execution_options(**{_WRITES: True})
+    def __init__(self, path: Path, writing: aiosqlite.Connection) -> None:
+        self._path = path
+        self._writing = writing
+        self._idle: list[aiosqlite.Connection] = []
+        self._may_read = asyncio.Semaphore(MAX_READERS)
         self.at_the_end: Last | None = None
         self._queue: asyncio.Queue[tuple[Work[Any], asyncio.Future[Any]]] = asyncio.Queue(1024)
         self._writer = asyncio.create_task(self._write_groups(), name="database writer")
@@ -42,18 +44,27 @@ class Database:
     @classmethod
     async def open(cls, path: Path) -> "Database":
         """Opens the file, which `migrate` has made."""
-        engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
-        event.listen(engine.sync_engine, "connect", _pragmas)
-        event.listen(engine.sync_engine, "begin", _begin)
-        return cls(engine)
+        try:
+            return cls(path, await _connect(path))
+        except sqlite3.Error as error:
+            raise _storage(error) from None
 
     async def read(self, work: Work[T]) -> T:
         """Runs `work` on a snapshot of what is durable."""
-        try:
-            async with self._engine.connect() as connection:
-                return await work(connection)
-        except DBAPIError as error:
-            raise _storage(error) from None
+        async with self._may_read:
+            try:
+                raw = self._idle.pop() if self._idle else await _connect(self._path)
+                try:
+                    await raw.execute_fetchall("BEGIN")
+                    result = await work(Connection(raw))
+                    await raw.rollback()
+                except BaseException:
+                    await raw.close()
+                    raise
+            except sqlite3.Error as error:
+                raise _storage(error) from None
+            self._idle.append(raw)
+            return result
 
     async def write(self, work: Work[T]) -> T:
         """Runs `work` in a transaction, alone or with others' work, and returns after the commit.
@@ -68,7 +79,7 @@ class Database:
         """Finishes what was begun and closes the file."""
         self._writer.cancel()
         await asyncio.gather(self._writer, return_exceptions=True)
-        await self._engine.dispose()
+        await asyncio.gather(*(raw.close() for raw in (self._writing, *self._idle)))
 
     async def _write_groups(self) -> None:
         while True:
@@ -97,13 +108,32 @@ class Database:
             _settle(done, result=results[0])
 
     async def _commit(self, works: list[Work[Any]]) -> list[Any]:
-        async with self._writing.connect() as connection:
-            async with connection.begin():
-                results = [await work(connection) for work in works]
-                committed = None if self.at_the_end is None else await self.at_the_end(connection)
-            if committed is not None:
-                committed()
-            return results
+        connection = Connection(self._writing)
+        # With the lock from the beginning: another process may have it for a moment
+        # (`quorate coordinator invite`), and who has read can't wait for it any more.
+        await self._writing.execute_fetchall("BEGIN IMMEDIATE")
+        try:
+            results = [await work(connection) for work in works]
+            committed = None if self.at_the_end is None else await self.at_the_end(connection)
+            await self._writing.commit()
+        except BaseException:
+            await self._writing.rollback()
+            raise
+        if committed is not None:
+            committed()
+        return results
+
+
+async def _connect(path: Path) -> aiosqlite.Connection:
+    # Transactions begin and end where we say, not where the driver does.
+    raw = await aiosqlite.connect(path, isolation_level=None)
+    try:
+        for pragma in _PRAGMAS:
+            await raw.execute_fetchall(f"PRAGMA {pragma}")
+    except BaseException:
+        await raw.close()
+        raise
+    return raw
 
 
 def _settle(
@@ -119,18 +149,18 @@ def _settle(
 
 def _storage(error: Exception) -> Exception:
     """What the disk can't do, as trouble; anything else is a bug and stays what it is."""
-    if not isinstance(error, DBAPIError):
+    if not isinstance(error, sqlite3.Error):
         return error
-    match getattr(error.orig, "sqlite_errorcode", 0) & _PRIMARY:
+    match getattr(error, "sqlite_errorcode", 0) & _PRIMARY:
         case sqlite3.SQLITE_FULL:
             why = "no space left for the coordinator's database"
         case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN:
-            why = f"the coordinator's database can't be written: {error.orig}"
+            why = f"the coordinator's database can't be written: {error}"
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
             return Trouble(
                 Exit.DAMAGED,
                 "the coordinator's database isn't as it was written; it was left as it is",
-                found=str(error.orig),
+                found=str(error),
                 next="put your copy of it back; agents notice what it lacks",
             )
         case _:
@@ -142,34 +172,6 @@ def _storage(error: Exception) -> Exception:
     )
 
 
-def without_implicit_commits(connection: Any, _: object) -> None:
-    """For a new connection: transactions begin and end where we say, not where the driver does."""
-    connection.isolation_level = None
-
-
-def begin_to_write(connection: Any) -> None:
-    """Begins a transaction that has the lock from its beginning: it need not wait for it later."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _pragmas(connection: Any, record: object) -> None:
-    # The driver's own implicit BEGIN comes too late for a snapshot; ours is explicit.
-    without_implicit_commits(connection, record)
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin(connection: Any) -> None:
-    # Who writes has the lock from the beginning: another process may have it for a moment
-    # (`quorate coordinator invite`), and a transaction that has read can't wait for it any more.
-    if connection.get_execution_options().get(_WRITES, False):
-        begin_to_write(connection)
-    else:
-        connection.exec_driver_sql("BEGIN")
-
-
 def migrate(path: Path) -> None:
     """Makes the database, or brings an older one up to date.
 
@@ -177,6 +179,7 @@ def migrate(path: Path) -> None:
     """
     from alembic import command
     from alembic.config import Config
+    from sqlalchemy.exc import DBAPIError
 
     config = Config()
     config.set_main_option("script_location", "coordinator.store:migrations")
@@ -185,4 +188,5 @@ def migrate(path: Path) -> None:
     try:
         command.upgrade(config, "head")
     except DBAPIError as error:
-        raise _storage(error) from None
+        cause = error.orig if isinstance(error.orig, sqlite3.Error) else error
+        raise _storage(cause) from None

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, func, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import bindparam, func, or_, select
+from sqlalchemy.dialects.sqlite import insert
 
+from coordinator.store.connection import Connection
 from coordinator.store.tables import feed
 from protocol.displayable import InstanceName
 from protocol.request import Announcement
@@ -21,16 +22,10 @@ from protocol.session.messages import (
 )
 
 _END = select(func.max(feed.c.position)).where(feed.c.instance == bindparam("of"))
-_REPLACE = (
-    update(feed)
-    .where(feed.c.instance == bindparam("of"), feed.c.subject == bindparam("about"))
-    .values(position=bindparam("at"), body=bindparam("what"))
-)
-_ADD = insert(feed).values(
-    instance=bindparam("of"),
-    subject=bindparam("about"),
-    position=bindparam("at"),
-    body=bindparam("what"),
+_ADD = insert(feed)
+_PUT = _ADD.on_conflict_do_update(
+    index_elements=[feed.c.instance, feed.c.subject],
+    set_={"position": _ADD.excluded.position, "body": _ADD.excluded.body},
 )
 
 
@@ -44,7 +39,7 @@ class Item:
 
 
 async def tell(
-    connection: AsyncConnection, instance: InstanceName, news: Mapping[str, News]
+    connection: Connection, instance: InstanceName, news: Mapping[str, News]
 ) -> list[Item]:
     """Puts news, by their subjects, at the end of the feed, in place of older ones."""
     if not news:
@@ -54,22 +49,27 @@ async def tell(
         Item(position, subject, to_bytes(Feed(position=position, news=one)))
         for position, (subject, one) in enumerate(news.items(), start=first)
     ]
-    new: list[dict[str, object]] = []
-    for item in items:
-        row = {"of": instance, "about": item.subject, "at": item.position, "what": item.message}
-        if (await connection.execute(_REPLACE, row)).rowcount == 0:
-            new.append(row)
-    if new:
-        await connection.execute(_ADD, new)
+    await connection.execute_each(
+        _PUT,
+        [
+            {
+                "instance": instance,
+                "subject": item.subject,
+                "position": item.position,
+                "body": item.message,
+            }
+            for item in items
+        ],
+    )
     return items
 
 
-async def end(connection: AsyncConnection, instance: InstanceName) -> int:
+async def end(connection: Connection, instance: InstanceName) -> int:
     """The position of the newest news; 0 when there is none."""
     return (await connection.execute(_END, {"of": instance})).scalar() or 0
 
 
-async def count(connection: AsyncConnection, instance: InstanceName, beginning: str) -> int:
+async def count(connection: Connection, instance: InstanceName, beginning: str) -> int:
     """How many subjects begin so."""
     found = await connection.execute(
         select(func.count())
@@ -79,9 +79,7 @@ async def count(connection: AsyncConnection, instance: InstanceName, beginning: 
     return found.scalar() or 0
 
 
-async def since(
-    connection: AsyncConnection, instance: InstanceName, position: int
-) -> Sequence[Item]:
+async def since(connection: Connection, instance: InstanceName, position: int) -> Sequence[Item]:
     """All news after `position`, in order."""
     rows = await connection.execute(
         select(feed.c.position, feed.c.subject, feed.c.body)
@@ -91,9 +89,7 @@ async def since(
     return [Item(position, subject, body) for position, subject, body in rows]
 
 
-async def about(
-    connection: AsyncConnection, instance: InstanceName, *subjects: str
-) -> Sequence[News]:
+async def about(connection: Connection, instance: InstanceName, *subjects: str) -> Sequence[News]:
     """The newest news of every subject of these sorts: `agent`, `key`, `part`."""
     rows = await connection.execute(
         select(feed.c.body)

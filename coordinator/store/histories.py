@@ -2,53 +2,48 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects.sqlite import insert
 
+from coordinator.store.connection import Connection
 from coordinator.store.tables import history, units
 from protocol.identifiers import IdentityKey, UnitId
 from protocol.schema import from_bytes, to_bytes
 from protocol.signing.statements import Signed
 
+_ADD = insert(history).on_conflict_do_nothing()
+_ADD_UNIT = insert(units).on_conflict_do_nothing()
+_PAGE = (
+    select(history.c.body)
+    .where(history.c.unit == bindparam("of"), history.c.version > bindparam("after"))
+    .order_by(history.c.version)
+    .limit(bindparam("most"))
+)
 
-async def add(
-    connection: AsyncConnection, unit: UnitId, first: int, entries: Sequence[Signed]
-) -> None:
-    """Keeps entries whose versions begin with `first`."""
-    known = await connection.execute(
-        select(history.c.version).where(history.c.unit == unit, history.c.version >= first)
+
+async def add(connection: Connection, unit: UnitId, first: int, entries: Sequence[Signed]) -> None:
+    """Keeps entries whose versions begin with `first`; those that are there already stay."""
+    await connection.execute_each(
+        _ADD,
+        [
+            {"unit": unit, "version": version, "body": to_bytes(entry)}
+            for version, entry in enumerate(entries, start=first)
+        ],
     )
-    there = set(known.scalars())
-    rows = [
-        {"unit": unit, "version": version, "body": to_bytes(entry)}
-        for version, entry in enumerate(entries, start=first)
-        if version not in there
-    ]
-    if rows:
-        await connection.execute(insert(history), rows)
 
 
-async def page(
-    connection: AsyncConnection, unit: UnitId, after: int, limit: int
-) -> Sequence[Signed]:
+async def page(connection: Connection, unit: UnitId, after: int, limit: int) -> Sequence[Signed]:
     """Up to `limit` entries with versions above `after`."""
-    rows = await connection.execute(
-        select(history.c.body)
-        .where(history.c.unit == unit, history.c.version > after)
-        .order_by(history.c.version)
-        .limit(limit)
-    )
+    rows = await connection.execute(_PAGE, {"of": unit, "after": after, "most": limit})
     return [from_bytes(Signed, body) for body in rows.scalars()]
 
 
-async def add_unit(connection: AsyncConnection, unit: UnitId, identity: IdentityKey) -> None:
+async def add_unit(connection: Connection, unit: UnitId, identity: IdentityKey) -> None:
     """Remembers a unit's identity key."""
-    found = await connection.execute(select(units.c.unit).where(units.c.unit == unit))
-    if found.scalar() is None:
-        await connection.execute(insert(units).values(unit=unit, identity=identity))
+    await connection.execute(_ADD_UNIT, {"unit": unit, "identity": identity})
 
 
-async def all_units(connection: AsyncConnection) -> Sequence[tuple[UnitId, IdentityKey]]:
+async def all_units(connection: Connection) -> Sequence[tuple[UnitId, IdentityKey]]:
     """Every unit that was ever met."""
     rows = await connection.execute(select(units.c.unit, units.c.identity))
     return [(UnitId(unit), IdentityKey(identity)) for unit, identity in rows]

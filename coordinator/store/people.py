@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam, delete, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from coordinator.store.connection import Connection
 from coordinator.store.parsed import ByDigest, Parsed
 from coordinator.store.tables import acceptances, agents, charters, invitations
 from protocol.charter import Charter
@@ -40,7 +40,7 @@ class KnownCharter:
     in_force: bool
 
 
-async def add_charter(connection: AsyncConnection, charter: Charter) -> bool:
+async def add_charter(connection: Connection, charter: Charter) -> bool:
     """Stores a proposed version; False when it was there."""
     digest = charter.digest
     there = await connection.execute(select(charters.c.number).where(charters.c.digest == digest))
@@ -58,15 +58,13 @@ async def add_charter(connection: AsyncConnection, charter: Charter) -> bool:
     return True
 
 
-async def all_charters(
-    connection: AsyncConnection, instance: InstanceName
-) -> Sequence[KnownCharter]:
+async def all_charters(connection: Connection, instance: InstanceName) -> Sequence[KnownCharter]:
     """Every version that was proposed, by number."""
     rows = await connection.execute(_ALL_CHARTERS, {"instance": instance})
     return [KnownCharter(Digest(digest), _parsed(body), is_so) for digest, body, is_so in rows]
 
 
-async def charter(connection: AsyncConnection, digest: Digest) -> Charter | None:
+async def charter(connection: Connection, digest: Digest) -> Charter | None:
     """The version with this digest, in force or not."""
 
     async def look() -> Charter | None:
@@ -76,15 +74,13 @@ async def charter(connection: AsyncConnection, digest: Digest) -> Charter | None
     return await _charters.find(digest, look)
 
 
-async def newest_in_force(
-    connection: AsyncConnection, instance: InstanceName
-) -> KnownCharter | None:
+async def newest_in_force(connection: Connection, instance: InstanceName) -> KnownCharter | None:
     """The version with the highest number that has come into force."""
     found = (await connection.execute(_NEWEST_IN_FORCE, {"instance": instance})).first()
     return None if found is None else KnownCharter(Digest(found[0]), _parsed(found[1]), True)
 
 
-async def set_in_force(connection: AsyncConnection, charter: Digest) -> None:
+async def set_in_force(connection: Connection, charter: Digest) -> None:
     """The version has come into force."""
     await connection.execute(
         update(charters).where(charters.c.digest == charter).values(in_force=True)
@@ -92,7 +88,7 @@ async def set_in_force(connection: AsyncConnection, charter: Digest) -> None:
 
 
 async def add_acceptance(
-    connection: AsyncConnection, charter: Digest, person: PersonName, signed: Signed
+    connection: Connection, charter: Digest, person: PersonName, signed: Signed
 ) -> bool:
     """Stores an acceptance; False when that person had accepted before."""
     if any(name == person for name, _ in await accepted(connection, charter)):
@@ -103,9 +99,7 @@ async def add_acceptance(
     return True
 
 
-async def accepted(
-    connection: AsyncConnection, charter: Digest
-) -> Sequence[tuple[PersonName, Signed]]:
+async def accepted(connection: Connection, charter: Digest) -> Sequence[tuple[PersonName, Signed]]:
     """Who has accepted a version, with the signed acceptances."""
     rows = await connection.execute(
         select(acceptances.c.person, acceptances.c.body)
@@ -115,7 +109,7 @@ async def accepted(
     return [(PersonName(person), from_bytes(Signed, body)) for person, body in rows]
 
 
-async def agent(connection: AsyncConnection, identity: IdentityKey) -> PersonName | None:
+async def agent(connection: Connection, identity: IdentityKey) -> PersonName | None:
     """Whose agent this is, if it is enrolled."""
     found = await connection.execute(select(agents.c.person).where(agents.c.identity == identity))
     person = found.scalar()
@@ -123,7 +117,7 @@ async def agent(connection: AsyncConnection, identity: IdentityKey) -> PersonNam
 
 
 async def invite(
-    connection: AsyncConnection,
+    connection: Connection,
     instance: InstanceName,
     person: PersonName,
     token: bytes,
@@ -142,7 +136,7 @@ async def invite(
 
 
 async def enrol(
-    connection: AsyncConnection,
+    connection: Connection,
     identity: IdentityKey,
     person: PersonName,
     token: bytes,
@@ -172,7 +166,7 @@ async def enrol(
 
 
 async def enrol_named(
-    connection: AsyncConnection,
+    connection: Connection,
     instance: InstanceName,
     identity: IdentityKey,
     person: PersonName,
@@ -200,9 +194,7 @@ class Invited:
     used: bool
 
 
-async def invited(
-    connection: AsyncConnection, instance: InstanceName, at: Instant
-) -> Sequence[Invited]:
+async def invited(connection: Connection, instance: InstanceName, at: Instant) -> Sequence[Invited]:
     """All invitations that haven't expired."""
     rows = await connection.execute(
         select(invitations.c.token, invitations.c.person, invitations.c.expires, invitations.c.used)
@@ -212,9 +204,9 @@ async def invited(
     return [Invited(row[0], PersonName(row[1]), Instant(row[2]), row[3]) for row in rows]
 
 
-async def withdraw(connection: AsyncConnection, hashed: bytes) -> bool:
+async def withdraw(connection: Connection, hashed: bytes) -> bool:
     """Takes an invitation back; False when it was used or isn't there."""
-    done = await connection.execute(
+    done = await connection.changed(
         delete(invitations).where(invitations.c.token == hashed, invitations.c.used.is_(False))
     )
-    return bool(done.rowcount)
+    return bool(done)

@@ -7,9 +7,9 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import bindparam, insert, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coordinator.store import singles
+from coordinator.store.connection import Connection
 from coordinator.store.parsed import ByDigest
 from coordinator.store.tables import checkpoints, log_entries, log_nodes
 from protocol.displayable import InstanceName
@@ -33,16 +33,18 @@ from protocol.schema import from_bytes, to_bytes
 PAGE_BYTES = 2 * 1024 * 1024
 _FRONTIER = "log frontier"
 _NOTE = select(checkpoints.c.note).where(checkpoints.c.digest == bindparam("wanted"))
+_ADD_ENTRY = insert(log_entries)
+_ADD_NODE = insert(log_nodes)
 _notes: ByDigest[bytes] = ByDigest()
 
 
-async def frontier(connection: AsyncConnection) -> Frontier:
+async def frontier(connection: Connection) -> Frontier:
     """How far the log has grown."""
     stored = await singles.get(connection, _FRONTIER)
     return Frontier.empty() if stored is None else from_bytes(Frontier, stored)
 
 
-async def append(connection: AsyncConnection, entries: Sequence[SaltedEntry]) -> None:
+async def append(connection: Connection, entries: Sequence[SaltedEntry]) -> None:
     """Appends entries to the log."""
     if not entries:
         return
@@ -59,13 +61,13 @@ async def append(connection: AsyncConnection, entries: Sequence[SaltedEntry]) ->
         )
         grown, made = grown.append(entry_leaf(salted))
         nodes += [{"level": n.id.level, "position": n.id.index, "hash": n.hash} for n in made]
-    await connection.execute(insert(log_entries), rows)
-    await connection.execute(insert(log_nodes), nodes)
+    await connection.execute_each(_ADD_ENTRY, rows)
+    await connection.execute_each(_ADD_NODE, nodes)
     await singles.put(connection, _FRONTIER, to_bytes(grown))
 
 
 async def items(
-    connection: AsyncConnection, instance: InstanceName, start: int, limit: int
+    connection: Connection, instance: InstanceName, start: int, limit: int
 ) -> Sequence[LogItem]:
     """The log's items from position `start` on; only the instance's own are opened.
 
@@ -89,7 +91,7 @@ async def items(
     return found
 
 
-async def add_checkpoint(connection: AsyncConnection, note: bytes, size: int) -> Digest:
+async def add_checkpoint(connection: Connection, note: bytes, size: int) -> Digest:
     """Keeps a signed checkpoint; gives the digest by which an opening names it."""
     digest = checkpoint_digest(note)
     known = await connection.execute(
@@ -100,22 +102,23 @@ async def add_checkpoint(connection: AsyncConnection, note: bytes, size: int) ->
     return digest
 
 
-async def checkpoint(connection: AsyncConnection, digest: Digest) -> bytes | None:
+async def checkpoint(connection: Connection, digest: Digest) -> bytes | None:
     """The signed checkpoint with this digest."""
 
     async def look() -> bytes | None:
-        return (await connection.execute(_NOTE, {"wanted": digest})).scalar()
+        note: bytes | None = (await connection.execute(_NOTE, {"wanted": digest})).scalar()
+        return note
 
     return await _notes.find(digest, look)
 
 
-async def consistency(connection: AsyncConnection, old: int, new: int) -> Path:
+async def consistency(connection: Connection, old: int, new: int) -> Path:
     """Proof that the log of size `new` begins with that of size `old`."""
     nodes = await _stored(connection, consistency_nodes(old, new))
     return consistency_path(old, new, nodes.__getitem__)
 
 
-async def root_at(connection: AsyncConnection, size: int) -> Hash:
+async def root_at(connection: Connection, size: int) -> Hash:
     """The root that the log had at `size`."""
     stored = await _stored(connection, root_nodes(size))
     return root(size, stored.__getitem__)
@@ -126,13 +129,13 @@ def checkpoint_digest(note: bytes) -> Digest:
     return Digest(hashlib.sha256(note).digest())
 
 
-async def inclusion(connection: AsyncConnection, position: int, size: int) -> Path:
+async def inclusion(connection: Connection, position: int, size: int) -> Path:
     """Proof that the log of this size holds the leaf at `position`."""
     nodes = await _stored(connection, inclusion_nodes(position, size))
     return inclusion_path(position, size, nodes.__getitem__)
 
 
-async def _stored(connection: AsyncConnection, wanted: Collection[NodeId]) -> Mapping[NodeId, Hash]:
+async def _stored(connection: Connection, wanted: Collection[NodeId]) -> Mapping[NodeId, Hash]:
     rows = await connection.execute(
         select(log_nodes.c.level, log_nodes.c.position, log_nodes.c.hash).where(
             tuple_(log_nodes.c.level, log_nodes.c.position).in_(

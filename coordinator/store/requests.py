@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coordinator.store import singles
+from coordinator.store.connection import Connection
 from coordinator.store.parsed import Parsed
 from coordinator.store.tables import requests
 from protocol.displayable import InstanceName
@@ -33,7 +33,7 @@ _BY_FILING = _where(requests.c.filing)
 _BY_IDEMPOTENCY = _where(requests.c.idempotency)
 
 
-async def next_id(connection: AsyncConnection) -> int:
+async def next_id(connection: Connection) -> int:
     """The id of the next request: 1, 2, 3 ..., or those after another coordinator's."""
     highest: int | None = (await connection.execute(select(func.max(requests.c.id)))).scalar()
     if highest is None:
@@ -42,12 +42,12 @@ async def next_id(connection: AsyncConnection) -> int:
     return highest + 1
 
 
-async def begin_after(connection: AsyncConnection, number: int) -> None:
+async def begin_after(connection: Connection, number: int) -> None:
     """The first request gets the id after this one; where there is a request, nothing changes."""
     await singles.put(connection, _AFTER, number.to_bytes(8))
 
 
-async def add(connection: AsyncConnection, request: Request, idempotency: str | None) -> None:
+async def add(connection: Connection, request: Request, idempotency: str | None) -> None:
     """Stores a new request."""
     await connection.execute(
         insert(requests).values(
@@ -60,11 +60,11 @@ async def add(connection: AsyncConnection, request: Request, idempotency: str | 
     )
 
 
-async def save(connection: AsyncConnection, changed: Collection[Request]) -> None:
+async def save(connection: Connection, changed: Collection[Request]) -> None:
     """Stores requests that have changed."""
-    if changed:
-        rows = [{"number": request.id, **_columns(request)} for request in changed]
-        await connection.execute(_SAVE, rows)
+    await connection.execute_each(
+        _SAVE, [{"number": request.id, **_columns(request)} for request in changed]
+    )
 
 
 def _columns(request: Request) -> dict[str, object]:
@@ -78,27 +78,27 @@ def _columns(request: Request) -> dict[str, object]:
     }
 
 
-async def get(connection: AsyncConnection, number: int) -> Request | None:
+async def get(connection: Connection, number: int) -> Request | None:
     """The request with this id."""
     return await _one(connection, _BY_ID, number)
 
 
-async def by_digest(connection: AsyncConnection, digest: Digest) -> Request | None:
+async def by_digest(connection: Connection, digest: Digest) -> Request | None:
     """The opened request with this request digest."""
     return await _one(connection, _BY_DIGEST, digest)
 
 
-async def by_filing(connection: AsyncConnection, filing: Digest) -> Request | None:
+async def by_filing(connection: Connection, filing: Digest) -> Request | None:
     """The request with this very filing."""
     return await _one(connection, _BY_FILING, filing)
 
 
-async def by_idempotency(connection: AsyncConnection, key: str) -> Request | None:
+async def by_idempotency(connection: Connection, key: str) -> Request | None:
     """The request that was filed with this idempotency key."""
     return await _one(connection, _BY_IDEMPOTENCY, key)
 
 
-async def not_ended(connection: AsyncConnection, instance: InstanceName) -> Sequence[Request]:
+async def not_ended(connection: Connection, instance: InstanceName) -> Sequence[Request]:
     """All requests of an instance that have not ended, by id."""
     rows = await connection.execute(
         select(requests.c.body)
@@ -108,13 +108,13 @@ async def not_ended(connection: AsyncConnection, instance: InstanceName) -> Sequ
     return [_parsed(body) for body in rows.scalars()]
 
 
-async def _one(connection: AsyncConnection, query: Select[bytes], wanted: object) -> Request | None:
+async def _one(connection: Connection, query: Select[bytes], wanted: object) -> Request | None:
     body = (await connection.execute(query, {"wanted": wanted})).scalar()
     return None if body is None else _parsed(body)
 
 
 async def page(
-    connection: AsyncConnection,
+    connection: Connection,
     instance: InstanceName,
     *,
     state: RequestState | None,

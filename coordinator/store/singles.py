@@ -1,22 +1,25 @@
 """Single values by name."""
 
-from sqlalchemy import bindparam, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects.sqlite import insert
 
+from coordinator.store.connection import Connection
 from coordinator.store.tables import singles
 
 _WANTED = singles.c.name == bindparam("wanted")
 _GET = select(singles.c.value).where(_WANTED)
-_PUT = update(singles).where(_WANTED).values(value=bindparam("value"))
+_ADD = insert(singles)
+_PUT = _ADD.on_conflict_do_update(
+    index_elements=[singles.c.name], set_={"value": _ADD.excluded.value}
+)
 
 
-async def get(connection: AsyncConnection, name: str) -> bytes | None:
+async def get(connection: Connection, name: str) -> bytes | None:
     """The value, if there is one."""
-    return (await connection.execute(_GET, {"wanted": name})).scalar()
+    value: bytes | None = (await connection.execute(_GET, {"wanted": name})).scalar()
+    return value
 
 
-async def put(connection: AsyncConnection, name: str, value: bytes) -> None:
+async def put(connection: Connection, name: str, value: bytes) -> None:
     """Sets the value."""
-    changed = await connection.execute(_PUT, {"wanted": name, "value": value})
-    if changed.rowcount == 0:
-        await connection.execute(insert(singles).values(name=name, value=value))
+    await connection.execute(_PUT, {"name": name, "value": value})

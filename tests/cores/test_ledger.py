@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coordinator.engine.ledger import Change
 from coordinator.store import feed
+from coordinator.store.connection import Connection
 from coordinator.store.feed import Item
 from coordinator.store.parsed import ByDigest, Parsed
 from coordinator.workflow.events import Approved
@@ -186,7 +186,7 @@ async def test_words_of_several_people_in_one_transaction_all_count(cast: CastCo
     assert request.opening is not None
     digest = request.opening.digest
 
-    async def both(connection: AsyncConnection) -> None:
+    async def both(connection: Connection) -> None:
         for who in (ALICE, BOB):
             change = cast.ledger.within(connection)
             found = await (change.request(filed.id) if by == "number" else change.opened(digest))

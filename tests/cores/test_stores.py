@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import column, select, table
 
 from coordinator.store.database import Database, migrate
 from protocol.identifiers import Instant, Signature
@@ -75,7 +75,11 @@ def test_a_coordinators_database_damaged_while_it_runs(tmp_path: Path):
     async def read() -> None:
         database = await Database.open(path)
         try:
-            await database.read(lambda connection: connection.execute(text("SELECT 1 FROM x")))
+            await database.read(
+                lambda connection: connection.execute(
+                    select(column("x")).select_from(table("nothing"))
+                )
+            )
         finally:
             await database.close()
 

@@ -8,13 +8,12 @@ from alembic import context
 from sqlalchemy import create_engine, event
 
 from coordinator.steps import Write
-from coordinator.store.database import begin_to_write, without_implicit_commits
 from coordinator.store.tables import metadata
 from quorate.crash_points import crash_point
 
 _engine = create_engine(context.config.get_main_option("sqlalchemy.url") or "")
-event.listen(_engine, "connect", without_implicit_commits)
-event.listen(_engine, "begin", begin_to_write)
+event.listen(_engine, "connect", lambda raw, _: setattr(raw, "isolation_level", None))
+event.listen(_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
 with _engine.connect() as _connection:
     context.configure(
         connection=_connection,
