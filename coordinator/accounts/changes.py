@@ -7,7 +7,8 @@ from coordinator.accounts.logins import Principal, Throttled, charge, log, login
 from coordinator.accounts.passwords import Hasher, password_length
 from coordinator.accounts.roles import Right, Role, allowed
 from coordinator.accounts.token_kinds import TokenKind
-from coordinator.engine.ledger import Change, Ledger
+from coordinator.engine.change import Change
+from coordinator.engine.ledger import Ledger
 from coordinator.store import accounts as store
 from coordinator.store.accounts import Account, Token
 from protocol.displayable import AccountName

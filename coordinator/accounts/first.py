@@ -9,7 +9,8 @@ from coordinator.accounts.logins import make_manager
 from coordinator.accounts.passwords import Hasher, password_length
 from coordinator.accounts.token_kinds import TokenKind
 from coordinator.directory import CoordinatorDirectory
-from coordinator.engine.ledger import Change, Ledger
+from coordinator.engine.change import Change
+from coordinator.engine.ledger import Ledger
 from coordinator.store import accounts as store
 from coordinator.store.database import Database
 from protocol.displayable import AccountName

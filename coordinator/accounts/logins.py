@@ -11,7 +11,8 @@ from coordinator.accounts.passwords import Hasher, password_length
 from coordinator.accounts.roles import Role
 from coordinator.accounts.throttle import FOR_ACCOUNT, FOR_ADDRESS, Policy
 from coordinator.accounts.token_kinds import TokenKind
-from coordinator.engine.ledger import Change, Ledger
+from coordinator.engine.change import Change
+from coordinator.engine.ledger import Ledger
 from coordinator.store import accounts as store
 from coordinator.store.accounts import Account, Token
 from coordinator.store.connection import Connection

@@ -14,8 +14,9 @@ import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from coordinator.engine import rollback
+from coordinator.engine.change import Change
 from coordinator.engine.hub import Listener
-from coordinator.engine.ledger import Change, Ledger
+from coordinator.engine.ledger import Ledger
 from coordinator.engine.publications import Publisher, Taken, take
 from coordinator.engine.units import Units
 from coordinator.steps import TAKEN

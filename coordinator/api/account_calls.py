@@ -7,7 +7,7 @@ from coordinator.accounts import changes, logins, tokens
 from coordinator.accounts.changes import Issued
 from coordinator.accounts.logins import LoggedIn, Principal, Throttled, log
 from coordinator.api.routes import Answer, Call
-from coordinator.engine.ledger import Change
+from coordinator.engine.change import Change
 from coordinator.store import accounts as store
 from coordinator.store import people
 from coordinator.store.accounts import Account, Token

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from coordinator.api.instance_views import charter_version, instance_view
 from coordinator.api.routes import Answer, Call
-from coordinator.engine.ledger import Change
+from coordinator.engine.change import Change
 from coordinator.store import feed, histories, people, record
 from coordinator.store.connection import Connection
 from coordinator.wire.instance import Charters, History, HistoryFrom

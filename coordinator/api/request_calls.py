@@ -8,7 +8,7 @@ from coordinator.api.facts import Facts
 from coordinator.api.request_views import request_view
 from coordinator.api.routes import Answer, Call
 from coordinator.engine import operations
-from coordinator.engine.ledger import Change
+from coordinator.engine.change import Change
 from coordinator.engine.operations import Ended, Filed, Wanted
 from coordinator.store import record, requests
 from coordinator.store.connection import Connection
@@ -117,7 +117,7 @@ async def file(api: "Api", call: Call) -> Answer:
     asked: Asked = call.body
 
     async def work(change: Change) -> Filed | Refusal:
-        body = body_of(asked.command, await change.in_force())
+        body = body_of(asked.command, change.in_force())
         if isinstance(body, Refusal):
             return body
         wanted = Wanted(

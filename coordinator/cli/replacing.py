@@ -81,7 +81,8 @@ async def take_over(console: Console, directory: Path, file: Path) -> None:
     no invitations. Nothing is filed here until the version that names this coordinator is in force.
     """
     from coordinator.directory import CoordinatorDirectory
-    from coordinator.engine.ledger import Change, Ledger
+    from coordinator.engine.change import Change
+    from coordinator.engine.ledger import Ledger
     from coordinator.engine.takeover import take_over as take
     from coordinator.store.database import Database
     from protocol.files.takeover_file import read_takeover_file

@@ -1,11 +1,12 @@
 """Charters: proposed, accepted, in force."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from coordinator.engine.ledger import Change, Ledger, OwnKeys
+from coordinator.engine.change import Change
+from coordinator.engine.ledger import Ledger, OwnKeys
 from coordinator.steps import Write
-from coordinator.store import people, requests
-from coordinator.store.connection import Connection
+from coordinator.store import people
+from coordinator.store.people import KnownCharter
 from coordinator.workflow.events import Outdated
 from protocol.accession import accession
 from protocol.charter import Acceptance, Charter, open_acceptance
@@ -27,11 +28,10 @@ async def propose_charter(change: Change, charter: Charter, keys: OwnKeys) -> Re
     refusal = await charter_does_not_follow(change, charter, keys)
     if refusal is not None:
         return refusal
-    proposed = await people.all_charters(change.connection, change.instance)
-    waiting = sum(not one.in_force for one in proposed)
+    waiting = sum(not one.in_force for one in change.charters())
     if waiting >= MAX_PROPOSALS:
         return refuse(Rule.QUEUE_FULL, expected=f"at most {MAX_PROPOSALS} waiting", found=waiting)
-    if await people.add_charter(change.connection, charter):
+    if await change.propose(charter):
         change.log(EntryKind.CHARTER, charter)
         await change.tell(CharterNews(charter=charter, acceptances=(), in_force=False))
     return None
@@ -41,7 +41,7 @@ async def charter_does_not_follow(
     change: Change, charter: Charter, keys: OwnKeys
 ) -> Refusal | None:
     """CHARTER_DOES_NOT_FOLLOW: of this instance and coordinator, after the newest in force."""
-    newest = await change.in_force()
+    newest = change.in_force()
     previous = None if newest is None else newest.digest
     number = 1 if newest is None else newest.number + 1
     practice = charter.practice if newest is None else newest.practice
@@ -69,7 +69,7 @@ async def accept_charter(
 ) -> Refusal | None:
     """Stores an acceptance; the version comes into force when enough have accepted it."""
     claimed = from_bytes(Acceptance, signed.statement)
-    chain = await change.chain_to(claimed.charter)
+    chain = change.chain_to(claimed.charter)
     if chain is None:
         return refuse(
             Rule.CHARTER_DOES_NOT_FOLLOW, expected="a version that was proposed", found="another"
@@ -88,16 +88,15 @@ async def accept_charter(
 async def judge_proposals(ledger: Ledger, histories: Mapping[UnitId, History]) -> None:
     """Brings proposed versions into force where what units show now lets them."""
 
-    async def waiting(connection: Connection) -> list[Charter]:
-        known = await people.all_charters(connection, ledger.instance)
+    def waiting(known: Sequence[KnownCharter]) -> list[Charter]:
         newest = max((one.charter.number for one in known if one.in_force), default=0)
         return [one.charter for one in known if one.charter.number > newest]
 
     async def judge(change: Change) -> None:
-        for candidate in await waiting(change.connection):
+        for candidate in waiting(change.charters()):
             await bring_into_force(change, candidate, histories, quiet=True)
 
-    if await ledger.database.read(waiting):
+    if waiting((await ledger.known()).charters):
         await ledger.change(judge)
 
 
@@ -112,7 +111,7 @@ async def bring_into_force(
 
     With `quiet` it is told only when it comes into force.
     """
-    known = await people.all_charters(change.connection, change.instance)
+    known = change.charters()
     preceding = next((one for one in known if one.charter.digest == candidate.previous), None)
     already = any(one.in_force for one in known if one.charter.digest == candidate.digest)
     signed = [one for _, one in await people.accepted(change.connection, candidate.digest)]
@@ -133,8 +132,8 @@ async def bring_into_force(
     await change.tell(CharterNews(charter=candidate, acceptances=tuple(signed), in_force=in_force))
     if in_force and not already:
         change.writes(Write.IN_FORCE)
-        await people.set_in_force(change.connection, candidate.digest)
-        for request in await requests.not_ended(await change.written(), change.instance):
+        await change.set_in_force(candidate)
+        for request in change.not_ended():
             if request.opening is not None:
                 await change.apply(request, Outdated())
 

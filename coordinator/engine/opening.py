@@ -1,6 +1,7 @@
 """Opening a request: what people are asked to sign is fixed, from what its units show now."""
 
-from coordinator.engine.ledger import Change, Ledger
+from coordinator.engine.change import Change
+from coordinator.engine.ledger import Ledger
 from coordinator.steps import Write
 from coordinator.workflow.filing import person_not_in_charter, unit_not_in_charter
 from coordinator.workflow.live import expires

@@ -7,7 +7,8 @@ only what people are asked, and never what they or the units agree to.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from coordinator.engine.ledger import Change, Ledger
+from coordinator.engine.change import Change
+from coordinator.engine.ledger import Ledger
 from coordinator.engine.units import Units
 from coordinator.store import requests
 from coordinator.workflow.events import Cancelled, Proceeded
@@ -126,7 +127,7 @@ async def void(
     One that ran on some of its units only is given up on the others first.
     """
     origin = None if request.opening is None else request.opening.digest
-    for other in await requests.not_ended(await change.written(), change.instance):
+    for other in change.not_ended():
         if origin is not None and other.filing.voids == origin:
             return Filed(other, before=True)
     after = request
@@ -203,14 +204,14 @@ async def queue(
     """
     if filing.voids is not None and voided is None:
         voided = await change.opened(filing.voids)
-    charter = await change.in_force()
+    charter = change.in_force()
     refusal = (
         not_our_log(charter, change.log_key)
         or filing_refusal(
             filing,
             charter,
             {unit: history.state for unit, history in units.histories.items()},
-            await requests.not_ended(await change.written(), change.instance),
+            change.not_ended(),
             voided=voided,
         )
         or nothing_live(filing, voided, state_digests(units), change.at)

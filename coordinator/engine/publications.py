@@ -6,8 +6,9 @@ Everything may come twice. What doesn't count is refused, and written to the log
 from dataclasses import dataclass
 
 from coordinator.engine import operations
+from coordinator.engine.change import Change
 from coordinator.engine.charters import accept_charter, propose_charter
-from coordinator.engine.ledger import Change, Ledger
+from coordinator.engine.ledger import Ledger
 from coordinator.engine.units import Units
 from coordinator.steps import Write
 from coordinator.store import feed, requests

@@ -9,15 +9,15 @@ from collections.abc import Awaitable, Sequence
 
 import structlog
 
+from coordinator.engine.change import Change
 from coordinator.engine.charters import judge_proposals
-from coordinator.engine.ledger import Change, Ledger
+from coordinator.engine.ledger import Ledger
 from coordinator.engine.opening import fit, fix, progress
 from coordinator.engine.operations import state_digests
 from coordinator.engine.units import Units
 from coordinator.steps import PREPARED, Write
-from coordinator.store import histories, people, requests
+from coordinator.store import histories, requests
 from coordinator.store.connection import Connection
-from coordinator.store.people import KnownCharter
 from coordinator.workflow.course import Execute, Prepare, deadline, wanted
 from coordinator.workflow.events import (
     Event,
@@ -32,7 +32,6 @@ from coordinator.workflow.events import (
     Unfit,
 )
 from coordinator.workflow.line import next_to_open
-from protocol.charter import Charter
 from protocol.commands.bodies import LoadNewRegister
 from protocol.commands.command import SignedCommand
 from protocol.history import History
@@ -98,7 +97,7 @@ class Pursuit:
     async def _follow(self, unit: UnitId) -> None:
         await judge_proposals(self._ledger, self._units.histories)
         history = self._units.histories.get(unit)
-        for request in await self._ledger.not_ended():
+        for request in [*(await self._ledger.known()).standing]:
             one = request.progress_on(unit)
             if one is None or not one.open:
                 continue
@@ -134,7 +133,7 @@ class Pursuit:
         """Starts whatever is wanted; gives the seconds until something has to be looked at."""
         now = self._ledger.now()
         clock = asyncio.get_running_loop().time()
-        waiting = await self._ledger.not_ended()
+        waiting = [*(await self._ledger.known()).standing]
         pauses: list[float] = []
         for request in waiting:
             limit = deadline(request)
@@ -186,7 +185,7 @@ class Pursuit:
 
     async def _open(self, request: Request) -> bool:
         """Asks the targets for their states and fixes what people will be asked to sign."""
-        charter = await self._in_force()
+        charter = (await self._ledger.known()).in_force
         if charter is None:
             return False
         nonce = Nonce(self._ledger.entropy(32))
@@ -287,7 +286,7 @@ class Pursuit:
 
         async def ran(connection: Connection, receipt: Signed) -> None:
             logged = (EntryKind.EXECUTION, to_bytes(receipt))
-            change = self._ledger.within(connection)
+            change = await self._ledger.within(connection)
             await _apply(change, request.id, Ran(unit, receipt), logged)
 
         outcome = await self._units.execute(unit, _command(request, unit), ran)
@@ -301,13 +300,6 @@ class Pursuit:
     async def _apply(self, number: int, event: Event, *logged: tuple[EntryKind, bytes]) -> None:
         await self._ledger.change(lambda change: _apply(change, number, event, *logged))
 
-    async def _in_force(self) -> Charter | None:
-        async def read(connection: Connection) -> KnownCharter | None:
-            return await people.newest_in_force(connection, self._ledger.instance)
-
-        newest = await self._ledger.database.read(read)
-        return None if newest is None else newest.charter
-
 
 async def _apply(
     change: Change, number: int, event: Event, *logged: tuple[EntryKind, bytes]
@@ -316,7 +308,7 @@ async def _apply(
     if request is None:
         raise AssertionError(f"request {number} was stored before")
     if isinstance(event, Opened):
-        in_force = await change.in_force()
+        in_force = change.in_force()
         if in_force is None or in_force.digest != event.opening.charter:
             return  # a newer version came into force meanwhile: it is opened under that
     changed = await change.apply(request, event)

@@ -8,7 +8,8 @@ instance over, with a log of its own and none of the requests (`coordinator.engi
 
 import structlog
 
-from coordinator.engine.ledger import Change, Ledger
+from coordinator.engine.change import Change
+from coordinator.engine.ledger import Ledger
 from coordinator.store import record, singles
 from protocol.record.checkpoints import log_origin, open_checkpoint
 from protocol.record.entries import EntryKind

@@ -5,7 +5,8 @@ whose agents to talk to. No agent relies on it. Each judges the versions itself,
 coordinator's log only by a version that its own person has accepted.
 """
 
-from coordinator.engine.ledger import Change, OwnKeys
+from coordinator.engine.change import Change
+from coordinator.engine.ledger import OwnKeys
 from coordinator.store import people, requests
 from protocol.charter import Acceptance, Charter
 from protocol.files.takeover_file import TakeOver
@@ -57,7 +58,7 @@ def not_to_be_taken_over(change: Change, takeover: TakeOver, keys: OwnKeys) -> R
 
 
 async def _has_another_life(change: Change, takeover: TakeOver) -> Refusal | None:
-    newest = await change.in_force()
+    newest = change.in_force()
     if newest is None or newest == takeover.before[-1]:
         return None
     return refuse(
@@ -69,7 +70,7 @@ async def _has_another_life(change: Change, takeover: TakeOver) -> Refusal | Non
 
 async def _know(change: Change, charter: Charter, takeover: TakeOver) -> None:
     in_force = charter != takeover.newest
-    if not await people.add_charter(change.connection, charter):
+    if not await change.propose(charter):
         return
     change.log(EntryKind.CHARTER, charter)
     accepted: list[Signed] = []
@@ -81,7 +82,7 @@ async def _know(change: Change, charter: Charter, takeover: TakeOver) -> None:
             change.log(EntryKind.ACCEPTANCE, signed)
             accepted.append(signed)
     if in_force:
-        await people.set_in_force(change.connection, charter.digest)
+        await change.set_in_force(charter)
     await change.tell(CharterNews(charter=charter, acceptances=tuple(accepted), in_force=in_force))
 
 

@@ -39,15 +39,12 @@ class Item:
 
 
 async def tell(
-    connection: Connection, instance: InstanceName, news: Mapping[str, News]
+    connection: Connection, instance: InstanceName, told: int, news: Mapping[str, News]
 ) -> list[Item]:
-    """Puts news, by their subjects, at the end of the feed, in place of older ones."""
-    if not news:
-        return []
-    first = await end(connection, instance) + 1
+    """Puts news, by their subjects, after position `told`, in place of older ones."""
     items = [
         Item(position, subject, to_bytes(Feed(position=position, news=one)))
-        for position, (subject, one) in enumerate(news.items(), start=first)
+        for position, (subject, one) in enumerate(news.items(), start=told + 1)
     ]
     await connection.execute_each(
         _PUT,

@@ -63,7 +63,11 @@ class ByDigest(Generic[V]):
             return known
         found = await look()
         if found is not None:
-            self._known[digest] = found
-            if len(self._known) > self._limit:
-                del self._known[next(iter(self._known))]
+            self.know(digest, found)
         return found
+
+    def know(self, digest: Digest, value: V) -> None:
+        """What the digest stands for."""
+        self._known[digest] = value
+        if len(self._known) > self._limit:
+            del self._known[next(iter(self._known))]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, delete, insert, or_, select, update
 
 from coordinator.store.connection import Connection
-from coordinator.store.parsed import ByDigest, Parsed
+from coordinator.store.parsed import Parsed
 from coordinator.store.tables import acceptances, agents, charters, invitations
 from protocol.charter import Charter
 from protocol.displayable import InstanceName, PersonName
@@ -16,18 +16,10 @@ from protocol.schema import from_bytes, to_bytes
 from protocol.signing.statements import Signed
 
 _parsed = Parsed(Charter)
-_charters: ByDigest[Charter] = ByDigest(limit=64)
 _ALL_CHARTERS = (
     select(charters.c.digest, charters.c.body, charters.c.in_force)
     .where(charters.c.instance == bindparam("instance"))
     .order_by(charters.c.number)
-)
-_CHARTER = select(charters.c.body).where(charters.c.digest == bindparam("digest"))
-_NEWEST_IN_FORCE = (
-    select(charters.c.digest, charters.c.body)
-    .where(charters.c.instance == bindparam("instance"), charters.c.in_force.is_(True))
-    .order_by(charters.c.number.desc())
-    .limit(1)
 )
 
 
@@ -62,22 +54,6 @@ async def all_charters(connection: Connection, instance: InstanceName) -> Sequen
     """Every version that was proposed, by number."""
     rows = await connection.execute(_ALL_CHARTERS, {"instance": instance})
     return [KnownCharter(Digest(digest), _parsed(body), is_so) for digest, body, is_so in rows]
-
-
-async def charter(connection: Connection, digest: Digest) -> Charter | None:
-    """The version with this digest, in force or not."""
-
-    async def look() -> Charter | None:
-        body = (await connection.execute(_CHARTER, {"digest": digest})).scalar()
-        return None if body is None else _parsed(body)
-
-    return await _charters.find(digest, look)
-
-
-async def newest_in_force(connection: Connection, instance: InstanceName) -> KnownCharter | None:
-    """The version with the highest number that has come into force."""
-    found = (await connection.execute(_NEWEST_IN_FORCE, {"instance": instance})).first()
-    return None if found is None else KnownCharter(Digest(found[0]), _parsed(found[1]), True)
 
 
 async def set_in_force(connection: Connection, charter: Digest) -> None:

@@ -6,9 +6,9 @@
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import bindparam, insert, select, tuple_
+from sqlalchemy import bindparam, func, select, tuple_
+from sqlalchemy.dialects.sqlite import insert
 
-from coordinator.store import singles
 from coordinator.store.connection import Connection
 from coordinator.store.parsed import ByDigest
 from coordinator.store.tables import checkpoints, log_entries, log_nodes
@@ -31,24 +31,26 @@ from protocol.report.evidence import LogItem, OtherEntry, OwnEntry
 from protocol.schema import from_bytes, to_bytes
 
 PAGE_BYTES = 2 * 1024 * 1024
-_FRONTIER = "log frontier"
+_HIGHEST = select(func.max(log_entries.c.position))
 _NOTE = select(checkpoints.c.note).where(checkpoints.c.digest == bindparam("wanted"))
 _ADD_ENTRY = insert(log_entries)
 _ADD_NODE = insert(log_nodes)
+_ADD_NOTE = insert(checkpoints).on_conflict_do_nothing()
 _notes: ByDigest[bytes] = ByDigest()
 
 
 async def frontier(connection: Connection) -> Frontier:
     """How far the log has grown."""
-    stored = await singles.get(connection, _FRONTIER)
-    return Frontier.empty() if stored is None else from_bytes(Frontier, stored)
+    highest: int | None = (await connection.execute(_HIGHEST)).scalar()
+    size = 0 if highest is None else highest + 1
+    nodes = await _stored(connection, root_nodes(size))
+    return Frontier.load(size, nodes.__getitem__)
 
 
-async def append(connection: Connection, entries: Sequence[SaltedEntry]) -> None:
-    """Appends entries to the log."""
-    if not entries:
-        return
-    grown = await frontier(connection)
+async def append(
+    connection: Connection, grown: Frontier, entries: Sequence[SaltedEntry]
+) -> Frontier:
+    """Appends entries to the log, which has grown so far; how far it has grown then."""
     rows: list[dict[str, object]] = []
     nodes: list[dict[str, object]] = []
     for salted in entries:
@@ -63,7 +65,7 @@ async def append(connection: Connection, entries: Sequence[SaltedEntry]) -> None
         nodes += [{"level": n.id.level, "position": n.id.index, "hash": n.hash} for n in made]
     await connection.execute_each(_ADD_ENTRY, rows)
     await connection.execute_each(_ADD_NODE, nodes)
-    await singles.put(connection, _FRONTIER, to_bytes(grown))
+    return grown
 
 
 async def items(
@@ -94,11 +96,8 @@ async def items(
 async def add_checkpoint(connection: Connection, note: bytes, size: int) -> Digest:
     """Keeps a signed checkpoint; gives the digest by which an opening names it."""
     digest = checkpoint_digest(note)
-    known = await connection.execute(
-        select(checkpoints.c.size).where(checkpoints.c.digest == digest)
-    )
-    if known.scalar() is None:
-        await connection.execute(insert(checkpoints).values(digest=digest, size=size, note=note))
+    await connection.execute(_ADD_NOTE, {"digest": digest, "size": size, "note": note})
+    _notes.know(digest, note)
     return digest
 
 

@@ -19,13 +19,13 @@ from coordinator.accounts.passwords import Hasher
 from coordinator.accounts.roles import Role
 from coordinator.accounts.token_kinds import TokenKind
 from coordinator.api.dispatch import MAX_BODY_BYTES, Api, plain_errors
-from coordinator.engine.ledger import Change, Ledger, OwnKeys
+from coordinator.engine.change import Change
+from coordinator.engine.ledger import Ledger, OwnKeys
 from coordinator.engine.operations import Filed, Wanted, file
 from coordinator.engine.publications import Publisher, Taken, take
 from coordinator.engine.pursuit import Pursuit
 from coordinator.engine.units import Units
 from coordinator.store import accounts as account_store
-from coordinator.store import people as people_store
 from coordinator.store import record, requests
 from coordinator.store.accounts import Account
 from coordinator.store.database import Database, migrate
@@ -342,8 +342,8 @@ async def coordinator(
     await ledger.epoch()
 
     async def in_force(change: Change) -> None:
-        await people_store.add_charter(change.connection, charter)
-        await people_store.set_in_force(change.connection, charter.digest)
+        await change.propose(charter)
+        await change.set_in_force(charter)
         change.log(EntryKind.CHARTER, charter)
 
     await ledger.change(in_force)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.engine.ledger import Change
+from coordinator.engine.change import Change
 from coordinator.store import feed
 from coordinator.store.connection import Connection
 from coordinator.store.feed import Item
@@ -188,7 +188,7 @@ async def test_words_of_several_people_in_one_transaction_all_count(cast: CastCo
 
     async def both(connection: Connection) -> None:
         for who in (ALICE, BOB):
-            change = cast.ledger.within(connection)
+            change = await cast.ledger.within(connection)
             found = await (change.request(filed.id) if by == "number" else change.opened(digest))
             assert found is not None
             key = key_of(who)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.engine import operations
-from coordinator.engine.ledger import Change
+from coordinator.engine.change import Change
 from coordinator.engine.operations import Ended, Filed
 from coordinator.engine.publications import Taken
 from protocol.commands.bodies import Body, SetControlPoint, SetThresholds, Void

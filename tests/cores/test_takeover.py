@@ -210,9 +210,7 @@ async def test_another_proposal_takes_the_place_of_one_that_failed(tmp_path: Pat
 async def test_a_coordinator_where_another_version_is_in_force_takes_nothing_over(tmp_path: Path):
     async with fresh(tmp_path) as ledger:
         await takes(ledger, takeover())
-        await ledger.database.write(
-            lambda connection: people.set_in_force(connection, THIRD.digest)
-        )
+        await ledger.change(lambda change: change.set_in_force(THIRD))
         refusal = await takes(ledger, takeover())
         assert refusal is not None and refusal.found == "version 3"
 
