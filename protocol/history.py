@@ -58,7 +58,11 @@ class History:
 
     def position(self, entry: Digest) -> int | None:
         """Where the entry with this hash stands, from 0; None when it isn't in this history."""
-        return self.hashes.index(entry) if entry in self.hashes else None
+        newest = len(self.hashes) - 1  # what is asked for most of the time
+        for place in range(newest, -1, -1):
+            if self.hashes[place] == entry:
+                return place
+        return None
 
     def this_life(self) -> range:
         """The positions of the present life's entries, its birth first."""

@@ -5,6 +5,7 @@ time is in memory, as it is durable (`Known`); a transaction sees it with what i
 (`Gathered`), and what it gathered takes its place once it is committed.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -62,13 +63,16 @@ class Standing:
 
 @dataclass
 class Known:
-    """What is durable. `log` is how far the log has grown, `told` the newest position in the feed.
+    """What is durable.
 
-    `charters` are all that were proposed, by number; `standing` the requests that have not ended.
+    `log` is how far the log has grown, `told` the feed's newest position, `newest` the newest
+    request's id. `charters` are all that were proposed, by number; `standing` the requests that
+    have not ended.
     """
 
     log: Frontier
     told: int
+    newest: int
     charters: Sequence[KnownCharter]
     standing: Standing
 
@@ -78,6 +82,7 @@ class Known:
         return cls(
             log=await record.frontier(connection),
             told=await feed.end(connection, instance),
+            newest=await requests.highest(connection),
             charters=await people.all_charters(connection, instance),
             standing=Standing(await requests.not_ended(connection, instance)),
         )
@@ -94,7 +99,7 @@ class Known:
                 self.standing.drop(request)
             else:
                 self.standing.put(request)
-        return Known(gathered.log, gathered.told, gathered.charters, self.standing)
+        return Known(gathered.log, gathered.told, gathered.newest, gathered.charters, self.standing)
 
 
 def in_force(known: Sequence[KnownCharter]) -> Charter | None:
@@ -115,6 +120,7 @@ class Gathered:
         self.known = known
         self.log = known.log
         self.told = known.told
+        self.newest = known.newest
         self.charters = known.charters
         self.requests = Standing()
         self.items: list[feed.Item] = []
@@ -122,7 +128,14 @@ class Gathered:
         self.entries: list[SaltedEntry] = []
         self.endings: list[SaltedEntry] = []
         self.news: dict[str, News] = {}
+        self._added: list[tuple[Request, str | None]] = []
         self._saved: dict[int, Request] = {}
+
+    def add(self, request: Request, idempotency: str | None) -> None:
+        """A new request."""
+        self.newest = request.id
+        self.requests.put(request)
+        self._added.append((request, idempotency))
 
     def save(self, request: Request) -> None:
         """A request that was stored before has changed."""
@@ -131,11 +144,16 @@ class Gathered:
 
     async def write_down(self) -> None:
         """Writes what was gathered so far."""
-        saved, entries, news = self._saved, [*self.entries, *self.endings], self.news
-        self._saved, self.entries, self.endings, self.news = {}, [], [], {}
-        await requests.save(self.connection, saved.values())
-        self.log = await record.append(self.connection, self.log, entries)
-        self.items += await feed.tell(self.connection, self.instance, self.told, news)
+        added, saved, news = self._added, self._saved, self.news
+        entries = [*self.entries, *self.endings]
+        self._added, self._saved, self.news, self.entries, self.endings = [], {}, {}, [], []
+        _, _, self.log, items = await asyncio.gather(  # on their way together, done in this order
+            requests.add(self.connection, added),
+            requests.save(self.connection, saved.values()),
+            record.append(self.connection, self.log, entries),
+            feed.tell(self.connection, self.instance, self.told, news),
+        )
+        self.items += items
         if self.items:
             self.told = self.items[-1].position
 
@@ -200,6 +218,15 @@ class Change:
             or await requests.by_digest(self.connection, digest)
         )
 
+    def next_id(self) -> int:
+        """The id of the next request."""
+        return self.gathered.newest + 1
+
+    async def begin_after(self, number: int) -> None:
+        """The first request gets the id after this one; where there is a request, none changes."""
+        await requests.begin_after(self.connection, number)
+        self.gathered.newest = await requests.highest(self.connection)
+
     def not_ended(self) -> Sequence[Request]:
         """All requests that have not ended, by id."""
         newest = {one.id: one for one in (*self.gathered.known.standing, *self.gathered.requests)}
@@ -207,8 +234,7 @@ class Change:
 
     async def add(self, request: Request, idempotency: str | None) -> None:
         """A new request."""
-        await requests.add(self.connection, request, idempotency)
-        self.gathered.requests.put(request)
+        self.gathered.add(request, idempotency)
         await self.tell(RequestNews(request=request, checkpoint=None))
 
     async def save(self, request: Request) -> None:

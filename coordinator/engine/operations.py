@@ -219,7 +219,7 @@ async def queue(
     if refusal is not None:
         return refusal
     signature = None if filing.custodian is None else signed.signature
-    number = await requests.next_id(await change.written())
+    number = change.next_id()
     request = new_request(number, filing, signature, at=change.at)
     change.log(EntryKind.FILING, signed)
     await change.add(request, idempotency)

@@ -7,7 +7,7 @@ coordinator's log only by a version that its own person has accepted.
 
 from coordinator.engine.change import Change
 from coordinator.engine.ledger import OwnKeys
-from coordinator.store import people, requests
+from coordinator.store import people
 from protocol.charter import Acceptance, Charter
 from protocol.files.takeover_file import TakeOver
 from protocol.record.entries import EntryKind
@@ -40,7 +40,7 @@ async def take_over(change: Change, takeover: TakeOver, keys: OwnKeys) -> Refusa
         await change.tell(news)
         for key in person.keys:
             await change.tell(KeyNews(key=key))
-    await requests.begin_after(change.connection, last_of_before(takeover.requests))
+    await change.begin_after(last_of_before(takeover.requests))
     return None
 
 

@@ -20,6 +20,7 @@ Work = Callable[[Connection], Awaitable[T]]
 Last = Callable[[Connection], Awaitable[Callable[[], None]]]
 MAX_GROUP = 128
 MAX_READERS = 8
+TURNS = 3
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000")
 _PRIMARY = 0xFF
 """The part of SQLite's result code that says what kind it is (sqlite.org/rescode.html)."""
@@ -84,7 +85,8 @@ class Database:
     async def _write_groups(self) -> None:
         while True:
             group = [await self._queue.get()]
-            await asyncio.sleep(0)  # what has come in by now shares the commit
+            for _ in range(TURNS):  # what comes in meanwhile shares the commit
+                await asyncio.sleep(0)
             while len(group) < MAX_GROUP and not self._queue.empty():
                 group.append(self._queue.get_nowait())
             try:

@@ -3,6 +3,7 @@
 `docs/decisions/0005-log-leaf.md`. An entry is appended in the transaction of what it records.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 
@@ -63,8 +64,9 @@ async def append(
         )
         grown, made = grown.append(entry_leaf(salted))
         nodes += [{"level": n.id.level, "position": n.id.index, "hash": n.hash} for n in made]
-    await connection.execute_each(_ADD_ENTRY, rows)
-    await connection.execute_each(_ADD_NODE, nodes)
+    await asyncio.gather(
+        connection.execute_each(_ADD_ENTRY, rows), connection.execute_each(_ADD_NODE, nodes)
+    )
     return grown
 
 

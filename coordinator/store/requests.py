@@ -16,6 +16,8 @@ from protocol.schema import to_bytes
 
 _AFTER = "requests after"
 _parsed = Parsed(Request)
+_NEWEST = select(func.max(requests.c.id))
+_ADD = insert(requests)
 _SAVE = (
     update(requests)
     .where(requests.c.id == bindparam("number"))
@@ -33,13 +35,13 @@ _BY_FILING = _where(requests.c.filing)
 _BY_IDEMPOTENCY = _where(requests.c.idempotency)
 
 
-async def next_id(connection: Connection) -> int:
-    """The id of the next request: 1, 2, 3 ..., or those after another coordinator's."""
-    highest: int | None = (await connection.execute(select(func.max(requests.c.id)))).scalar()
-    if highest is None:
+async def highest(connection: Connection) -> int:
+    """The id of the newest request: ids are 1, 2, 3 ..., or those after another coordinator's."""
+    newest: int | None = (await connection.execute(_NEWEST)).scalar()
+    if newest is None:
         before = await singles.get(connection, _AFTER)
-        highest = 0 if before is None else int.from_bytes(before)
-    return highest + 1
+        newest = 0 if before is None else int.from_bytes(before)
+    return newest
 
 
 async def begin_after(connection: Connection, number: int) -> None:
@@ -47,16 +49,20 @@ async def begin_after(connection: Connection, number: int) -> None:
     await singles.put(connection, _AFTER, number.to_bytes(8))
 
 
-async def add(connection: Connection, request: Request, idempotency: str | None) -> None:
-    """Stores a new request."""
-    await connection.execute(
-        insert(requests).values(
-            id=request.id,
-            instance=request.filing.instance,
-            filing=request.filing.digest,
-            idempotency=idempotency,
-            **_columns(request),
-        )
+async def add(connection: Connection, new: Collection[tuple[Request, str | None]]) -> None:
+    """Stores new requests, with what idempotency key each was filed."""
+    await connection.execute_each(
+        _ADD,
+        [
+            {
+                "id": request.id,
+                "instance": request.filing.instance,
+                "filing": request.filing.digest,
+                "idempotency": idempotency,
+                **_columns(request),
+            }
+            for request, idempotency in new
+        ],
     )
 
 

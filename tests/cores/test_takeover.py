@@ -11,7 +11,7 @@ import pytest
 
 from coordinator.engine.ledger import Ledger, OwnKeys
 from coordinator.engine.takeover import last_of_before, take_over
-from coordinator.store import feed, people, record, requests
+from coordinator.store import feed, people, record
 from coordinator.store.database import Database, migrate
 from coordinator.workflow.filing import not_our_log
 from protocol.charter import Charter
@@ -176,9 +176,9 @@ async def test_the_new_log_holds_what_a_report_needs(tmp_path: Path):
 async def test_request_numbers_go_on_where_no_agent_knows_one(tmp_path: Path):
     assert [last_of_before(known) for known in (0, 41, 999, 1000)] == [1000, 1000, 1000, 2000]
     async with fresh(tmp_path) as ledger:
-        assert await ledger.database.read(requests.next_id) == 1
+        assert (await ledger.known()).newest == 0
         await takes(ledger, takeover())
-        assert await ledger.database.read(requests.next_id) == 1001
+        assert (await ledger.known()).newest == 1000
 
 
 async def test_a_version_that_names_another_coordinator_is_not_taken_over(tmp_path: Path):
