@@ -78,22 +78,16 @@ async def _once(stack: BareStack) -> float:
 
 async def _sign_all(agent: BareAgent) -> None:
     """Signs whatever collects, as soon as the agent hears of it, until cancelled."""
-    done: set[int] = set()
+    signed = 0
 
-    def found() -> int | None:
-        return next(
-            (
-                number
-                for number, request in agent.requests.items()
-                if number not in done and request.state is RequestState.COLLECTING
-            ),
-            None,
-        )
+    def found() -> int | None:  # one request at a time: only the newest can be one to sign
+        newest = next(reversed(agent.requests), 0)
+        collects = newest > signed and agent.requests[newest].state is RequestState.COLLECTING
+        return newest if collects else None
 
     while True:
-        number = await agent.when(found)
-        done.add(number)
-        await agent.approve(number)
+        signed = await agent.when(found)
+        await agent.approve(signed)
 
 
 async def _units_alone(place: Path, stack: BareStack, runs: int) -> list[float]:

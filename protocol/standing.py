@@ -162,14 +162,19 @@ def counted(charter: Charter, skis: Collection[SKI]) -> int:
     return len(people_of(charter, skis))
 
 
+def counted_people(charter: Charter, skis: Collection[SKI]) -> frozenset[PersonName]:
+    """Those of whom no signature would count beside these: where one may be alone, nobody."""
+    return frozenset() if charter.alone else people_of(charter, skis)
+
+
 def could_still_sign(
     state: UnitState, signed: Collection[SKI], charter: Charter
 ) -> Iterator[tuple[SKI, PersonName]]:
     """Installed keys, with their owners, whose signature would count beside these."""
-    have = counted(charter, signed)
+    counted_before = counted_people(charter, signed)
     for one in state.administrators:
         owner = None if one.ski in signed else charter.owner_of(one.ski)
-        if owner is not None and counted(charter, [*signed, one.ski]) > have:
+        if owner is not None and owner.name not in counted_before:
             yield one.ski, owner.name
 
 

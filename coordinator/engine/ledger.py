@@ -7,6 +7,7 @@ async with_change(change) ->
 Changes that are committed together are logged and told together, in their order.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -26,6 +27,8 @@ from quorate.crash_points import crash_point
 
 T = TypeVar("T")
 EPOCH = "epoch"
+WITHHELD_SECONDS = 0.02
+"""How long news may wait for more that is about to be stored: a write to everybody costs much."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Ledger:
         self.rolled_back = False
         """Whether an agent has seen more of the log than it holds: nothing runs then."""
         self.wake: Callable[[], None] = lambda: None
+        self._untold: list[feed.Item] = []
         self._known: Known | None = None
         self._gathered: Gathered | None = None
         database.at_the_end = self._write_down
@@ -121,10 +125,19 @@ class Ledger:
         return committed
 
     def _push(self, items: list[feed.Item]) -> None:
-        if items:
-            crash_point(STORED)
-            self.hub.tell(items)
-            self.wake()
+        if not items:
+            return
+        crash_point(STORED)
+        self._untold += items
+        self.wake()
+        if self.database.more_to_come:
+            asyncio.get_running_loop().call_later(WITHHELD_SECONDS, self._tell)
+        else:
+            self._tell()
+
+    def _tell(self) -> None:
+        self.hub.tell(self._untold)
+        self._untold = []
 
     async def epoch(self) -> bytes:
         """Names this store's life: agents' cursors are good for one epoch only."""

@@ -76,6 +76,11 @@ class Database:
         await self._queue.put((work, done))
         return await done
 
+    @property
+    def more_to_come(self) -> bool:
+        """Whether there is something to write that isn't in a transaction yet."""
+        return not self._queue.empty()
+
     async def close(self) -> None:
         """Finishes what was begun and closes the file."""
         self._writer.cancel()

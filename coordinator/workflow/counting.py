@@ -12,7 +12,7 @@ from protocol.request import Rejection, Request, TargetProgress
 from protocol.schema import from_bytes
 from protocol.sealing.contribution import open_contribution
 from protocol.signing.algorithms import verify
-from protocol.standing import could_still_sign, counted
+from protocol.standing import could_still_sign, counted, counted_people
 from protocol.violations import Violation
 
 
@@ -42,7 +42,7 @@ def person_signed_before(progress: TargetProgress, ski: SKI, charter: Charter) -
     """SIGNED_BEFORE: people are counted, so a second key of somebody who has signed isn't."""
     signed = [approval.ski for approval in progress.approvals]
     owner = charter.owner_of(ski)
-    if owner is None or counted(charter, [*signed, ski]) > counted(charter, signed):
+    if owner is None or owner.name not in counted_people(charter, signed):
         return None
     return refuse(
         Rule.SIGNED_BEFORE,
