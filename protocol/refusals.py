@@ -56,6 +56,13 @@ class Rule(StrEnum):
     # the rest
     CONTROL_POINT_UNKNOWN = "CONTROL_POINT_UNKNOWN"
     ATTRIBUTE_UNKNOWN = "ATTRIBUTE_UNKNOWN"
+    # key users
+    KEY_USER_NAME = "KEY_USER_NAME"
+    KEY_USER_KEY = "KEY_USER_KEY"
+    KEY_USER_RIGHTS = "KEY_USER_RIGHTS"
+    KEY_USER_EXISTS = "KEY_USER_EXISTS"
+    TOO_MANY_KEY_USERS = "TOO_MANY_KEY_USERS"
+    NO_SUCH_KEY_USER = "NO_SUCH_KEY_USER"
     # the queue
     NO_SUCH_REQUEST = "NO_SUCH_REQUEST"
     REQUEST_ENDED = "REQUEST_ENDED"
@@ -242,6 +249,27 @@ FACTS: dict[Rule, Facts] = {
         "there is no such control point", "choose a number from 0 to 127", 80, 46
     ),
     Rule.ATTRIBUTE_UNKNOWN: Facts("there is no such attribute", "choose: zeroize-one", 7),
+    Rule.KEY_USER_NAME: Facts(
+        "a key user's name has 1 to 64 letters, digits, blanks or any of '()+,-./:=?",
+        "choose another name",
+        7,
+    ),
+    Rule.KEY_USER_KEY: Facts(
+        "that isn't an Ed25519 public key", "ask the key user for theirs: quorate keys identity", 7
+    ),
+    Rule.KEY_USER_RIGHTS: Facts(
+        "a key user has one right or more, each once", "choose: create, delete, unwrap, wrap", 7
+    ),
+    Rule.KEY_USER_EXISTS: Facts(
+        "a key user has that name or that key already",
+        "remove it first: quorate key-user rm; or choose another name",
+    ),
+    Rule.TOO_MANY_KEY_USERS: Facts(
+        "a crypto unit holds at most 64 key users", "remove one: quorate key-user rm"
+    ),
+    Rule.NO_SUCH_KEY_USER: Facts(
+        "no key user of the crypto unit has that key", "look: quorate key-user list"
+    ),
     Rule.NO_SUCH_REQUEST: Facts("no such request is open", "quorate agent pending"),
     Rule.REQUEST_ENDED: Facts("the request has ended", "refile it if it is still wanted"),
     Rule.REQUEST_NOT_OPEN: Facts(

@@ -24,6 +24,7 @@ def _ascending(values: Iterable[Any]) -> bool:
 
 MAX_ADMINISTRATORS = 8
 MAX_THRESHOLD = 8
+MAX_KEY_USERS = 64
 CONTROL_POINTS = range(128)
 CONTROL_POINT_NAMES = {55: "XCP_CPB_ALG_EC_25519", 66: "XCP_CPB_BTC", 67: "XCP_CPB_ECDSA_OTHER"}
 """The control points that TKE names; the numbers are Enterprise PKCS#11's."""
@@ -110,6 +111,8 @@ class UnitState(Struct):
         skis = [administrator.ski for administrator in self.administrators]
         if len(skis) > MAX_ADMINISTRATORS:
             return "more than 8 administrators"
+        if len(self.key_users) > MAX_KEY_USERS:
+            return "more than 64 key users"
         for what, values in (
             ("administrators", skis),
             ("control points", self.control_points),
@@ -134,6 +137,10 @@ class UnitState(Struct):
     def administrator(self, ski: SKI) -> Administrator | None:
         """The installed administrator with this key, if there is one."""
         return next((one for one in self.administrators if one.ski == ski), None)
+
+    def key_user(self, public_key: Bytes32) -> KeyUser | None:
+        """The installed key user with this public key, if there is one."""
+        return next((one for one in self.key_users if one.public_key == public_key), None)
 
 
 IMPRINT = UnitState(

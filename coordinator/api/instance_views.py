@@ -12,6 +12,7 @@ from coordinator.wire.instance import (
     AgentView,
     CharterVersion,
     InstanceView,
+    KeyUserView,
     KeyView,
     PartView,
     RegisterView,
@@ -77,7 +78,14 @@ def state_view(history: History, facts: Facts) -> StateView:
         current=_register(state.current),
         control_points=state.control_points,
         attributes=tuple(one.value for one in state.attributes),
-        key_users=tuple(one.name for one in state.key_users),
+        key_users=tuple(
+            KeyUserView(
+                name=one.name,
+                public_key=one.public_key.hex(),
+                rights=tuple(right.value for right in one.rights),
+            )
+            for one in state.key_users
+        ),
     )
 
 

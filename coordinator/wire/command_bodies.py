@@ -36,6 +36,11 @@ def body_of(command: wire.Command, charter: Charter | None) -> Body | Refusal:
             return bodies.SetControlPoint(point=point, on=on)
         case wire.SetAttribute(attribute=attribute, on=on):
             return bodies.SetAttribute(attribute=attribute, on=on)
+        case wire.AddKeyUser(name=name, public_key=public_key, rights=rights):
+            key = bytes.fromhex(public_key)
+            return bodies.AddKeyUser(name=name, public_key=key, rights=rights)
+        case wire.RemoveKeyUser(public_key=public_key):
+            return bodies.RemoveKeyUser(public_key=bytes.fromhex(public_key))
         case wire.Zeroize():
             return bodies.Zeroize()
 
@@ -67,6 +72,10 @@ def shown(body: Body, charters: Sequence[Charter]) -> wire.ShownCommand:
             return wire.SetControlPoint(point=point, on=on)
         case bodies.SetAttribute(attribute=attribute, on=on):
             return wire.SetAttribute(attribute=attribute, on=on)
+        case bodies.AddKeyUser(name=name, public_key=key, rights=rights):
+            return wire.AddKeyUser(name=name, public_key=key.hex(), rights=rights)
+        case bodies.RemoveKeyUser(public_key=key):
+            return wire.RemoveKeyUser(public_key=key.hex())
         case bodies.Zeroize():
             return wire.Zeroize()
 

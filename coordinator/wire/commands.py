@@ -85,6 +85,22 @@ class SetAttribute(Kind, tag="set-attribute"):
     on: bool
 
 
+class AddKeyUser(Kind, tag="add-key-user"):
+    """Lets an Ed25519 public key use the keys in key storage, with these rights, under a name."""
+
+    name: Annotated[str, msgspec.Meta(max_length=200)]
+    public_key: Hex32
+    rights: Annotated[
+        tuple[Annotated[str, msgspec.Meta(max_length=40)], ...], msgspec.Meta(max_length=8)
+    ]
+
+
+class RemoveKeyUser(Kind, tag="remove-key-user"):
+    """Removes the key user with this public key."""
+
+    public_key: Hex32
+
+
 class Zeroize(Kind, tag="zeroize"):
     """Clears administrators, registers, thresholds, all."""
 
@@ -105,6 +121,8 @@ Command = (
     | SetClock
     | SetControlPoint
     | SetAttribute
+    | AddKeyUser
+    | RemoveKeyUser
     | Zeroize
 )
 """What can be asked for."""

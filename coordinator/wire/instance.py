@@ -24,6 +24,14 @@ class AdministratorView(Json):
     person: str | None
 
 
+class KeyUserView(Json):
+    """Somebody who may use the keys in key storage, by their Ed25519 public key."""
+
+    name: str
+    public_key: Hex32
+    rights: tuple[str, ...]
+
+
 class StateView(Json):
     """A unit's state, as of the last receipt that the coordinator has seen."""
 
@@ -38,7 +46,7 @@ class StateView(Json):
     current: RegisterView
     control_points: tuple[int, ...]
     attributes: tuple[str, ...]
-    key_users: tuple[str, ...]
+    key_users: tuple[KeyUserView, ...]
 
 
 class UnitView(Json):

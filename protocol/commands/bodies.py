@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 
 from protocol.claims import ProvenKey
-from protocol.identifiers import SKI, VP, IdentityKey, Instant
+from protocol.identifiers import SKI, VP, Bytes32, IdentityKey, Instant
 from protocol.schema import Struct, Variant
 
 _Small = Annotated[int, msgspec.Meta(ge=0, le=255)]
@@ -95,8 +95,25 @@ class SetAttribute(Variant, tag="set-attribute"):
     on: bool
 
 
+class AddKeyUser(Variant, tag="add-key-user"):
+    """Lets an Ed25519 public key use the keys in key storage, with these rights, under a name."""
+
+    name: Annotated[str, msgspec.Meta(max_length=200)]
+    public_key: Bytes32
+    rights: Annotated[
+        tuple[Annotated[str, msgspec.Meta(max_length=40)], ...], msgspec.Meta(max_length=8)
+    ]
+
+
+class RemoveKeyUser(Variant, tag="remove-key-user"):
+    """Removes the key user with this public key."""
+
+    public_key: Bytes32
+
+
 class Zeroize(Variant, tag="zeroize"):
-    """Clears administrators, registers, thresholds, attributes, control points; imprint mode."""
+    """Clears administrators, registers, thresholds, attributes, control points, key users; imprint
+    mode."""
 
 
 Body = (
@@ -112,6 +129,8 @@ Body = (
     | SetClock
     | SetControlPoint
     | SetAttribute
+    | AddKeyUser
+    | RemoveKeyUser
     | Zeroize
 )
 
@@ -128,6 +147,8 @@ KINDS: tuple[type[Body], ...] = (
     SetClock,
     SetControlPoint,
     SetAttribute,
+    AddKeyUser,
+    RemoveKeyUser,
     Zeroize,
 )
 

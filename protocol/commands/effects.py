@@ -5,12 +5,14 @@ from typing import TypeVar
 
 from protocol.commands.bodies import (
     AddAdministrator,
+    AddKeyUser,
     Body,
     ClearCurrentRegister,
     ClearNewRegister,
     CommitNewRegister,
     LoadNewRegister,
     RemoveAdministrator,
+    RemoveKeyUser,
     SetAttribute,
     SetClock,
     SetControlPoint,
@@ -25,6 +27,8 @@ from protocol.unit_state import (
     IMPRINT,
     Administrator,
     Attribute,
+    KeyRight,
+    KeyUser,
     Register,
     RegisterState,
     UnitState,
@@ -71,6 +75,14 @@ def after(state: UnitState, body: Body, *, loaded: VP | None = None) -> UnitStat
         case SetAttribute(attribute=attribute, on=on):
             switched = _switched(state.attributes, Attribute(attribute), on)
             return state.but(attributes=switched)
+        case AddKeyUser(name=name, public_key=public_key, rights=rights):
+            may = tuple(sorted(KeyRight(right) for right in rights))
+            user = KeyUser(name=name, public_key=public_key, rights=may)
+            users = sorted((*state.key_users, user), key=lambda one: one.public_key)
+            return state.but(key_users=tuple(users))
+        case RemoveKeyUser(public_key=public_key):
+            others = tuple(one for one in state.key_users if one.public_key != public_key)
+            return state.but(key_users=others)
         case Void() | SetClock():
             return state
         case Zeroize():

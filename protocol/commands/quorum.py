@@ -4,12 +4,14 @@ from enum import Enum, auto
 
 from protocol.commands.bodies import (
     AddAdministrator,
+    AddKeyUser,
     Body,
     ClearCurrentRegister,
     ClearNewRegister,
     CommitNewRegister,
     LoadNewRegister,
     RemoveAdministrator,
+    RemoveKeyUser,
     SetAttribute,
     SetClock,
     SetControlPoint,
@@ -51,6 +53,8 @@ TABLE: dict[type[Body], tuple[Need, Need]] = {
     SetClock: (Need.NONE, Need.SIGNATURE_THRESHOLD),
     SetControlPoint: (Need.REFUSED, Need.SIGNATURE_THRESHOLD),
     SetAttribute: (Need.REFUSED, Need.SIGNATURE_THRESHOLD),
+    AddKeyUser: (Need.REFUSED, Need.SIGNATURE_THRESHOLD),
+    RemoveKeyUser: (Need.REFUSED, Need.SIGNATURE_THRESHOLD),
     Zeroize: (Need.NONE, Need.ZEROIZE),
 }
 

@@ -6,14 +6,17 @@ the one that was named) is the unit's own: `hsm_backend.unit.master_key`.
 
 from collections.abc import Callable
 
+from protocol.commands import key_users
 from protocol.commands.bodies import (
     AddAdministrator,
+    AddKeyUser,
     Body,
     ClearCurrentRegister,
     ClearNewRegister,
     CommitNewRegister,
     LoadNewRegister,
     RemoveAdministrator,
+    RemoveKeyUser,
     SetAttribute,
     SetControlPoint,
     SetImmediate,
@@ -94,6 +97,10 @@ def _rules(body: Body) -> tuple[Callable[[UnitState], Refusal | None], ...]:
             return (lambda _: control_point_unknown(body),)
         case SetAttribute():
             return (lambda _: attribute_unknown(body),)
+        case AddKeyUser():
+            return key_users.adding(body)
+        case RemoveKeyUser():
+            return (lambda state: key_users.no_such_key_user(body, state),)
         case _:
             return ()
 

@@ -10,12 +10,14 @@ from datetime import UTC, datetime
 
 from protocol.commands.bodies import (
     AddAdministrator,
+    AddKeyUser,
     Body,
     ClearCurrentRegister,
     ClearNewRegister,
     CommitNewRegister,
     LoadNewRegister,
     RemoveAdministrator,
+    RemoveKeyUser,
     SetAttribute,
     SetClock,
     SetControlPoint,
@@ -26,10 +28,11 @@ from protocol.commands.bodies import (
 )
 from protocol.commands.effects import after
 from protocol.displayable import shown
-from protocol.identifiers import SKI, VP, Instant, StateVersion, short
+from protocol.identifiers import SKI, VP, Instant, StateVersion, grouped, short
 from protocol.unit_state import (
     CONTROL_POINT_NAMES,
     Administrator,
+    KeyUser,
     Register,
     RegisterState,
     UnitState,
@@ -78,6 +81,10 @@ def title(body: Body, name_of: NameOf) -> str:
             return f"{'set' if on else 'unset'} control point {control_point(point)}"
         case SetAttribute(attribute=attribute, on=on):
             return f"switch attribute {shown(attribute)} {'on' if on else 'off'}"
+        case AddKeyUser(name=name):
+            return f"add key user {shown(name)}"
+        case RemoveKeyUser(public_key=public_key):
+            return f"remove key user {short(public_key)}"
         case Zeroize():
             return "zeroize"
 
@@ -115,6 +122,13 @@ def sentence(body: Body) -> str:
             return "You are asked to change what these units allow."
         case SetAttribute():
             return "You are asked to change how these units are administered."
+        case AddKeyUser():
+            return (
+                "You are asked to let whoever has this key use the keys in key storage. Compare it "
+                "with them."
+            )
+        case RemoveKeyUser():
+            return "You are asked to end somebody's right to use the keys in key storage."
         case Zeroize():
             return "You are asked to clear these units: keys, administrators, thresholds, all."
 
@@ -203,8 +217,11 @@ def _switches(now: UnitState, then: UnitState) -> list[Change]:
     for attribute in sorted({*now.attributes} ^ {*then.attributes}):
         on = attribute in then.attributes
         found.append(Change(f"attribute {attribute}", *(("off", "on") if on else ("on", "off"))))
-    if now.key_users != then.key_users:
-        found.append(Change("key users", str(len(now.key_users)), str(len(then.key_users))))
+    for user in (*now.key_users, *then.key_users):
+        if user not in now.key_users:
+            found.append(Change(f"key user {shown(user.name)}", "isn't one", key_user(user)))
+        elif user not in then.key_users:
+            found.append(Change(f"key user {shown(user.name)}", key_user(user), "isn't one"))
     return found
 
 
@@ -241,6 +258,11 @@ def administrators(found: tuple[Administrator, ...], name_of: NameOf) -> str:
     """Who is installed: people of the charter by name, others by their quoted name and key."""
     named = sorted(name_of(one.ski) or f"{shown(one.name)} {short(one.ski)}" for one in found)
     return ", ".join(named) or "nobody"
+
+
+def key_user(user: KeyUser) -> str:
+    """What a key user may do, and the whole key: no charter vouches for it, so people compare."""
+    return f"may {', '.join(user.rights)}; key {grouped(user.public_key)}"
 
 
 def control_point(point: int) -> str:

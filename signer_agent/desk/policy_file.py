@@ -24,12 +24,14 @@ from typing import Any
 
 from protocol.commands.bodies import (
     AddAdministrator,
+    AddKeyUser,
     Body,
     ClearCurrentRegister,
     ClearNewRegister,
     CommitNewRegister,
     LoadNewRegister,
     RemoveAdministrator,
+    RemoveKeyUser,
     SetAttribute,
     SetControlPoint,
     SetImmediate,
@@ -145,6 +147,16 @@ def _attribute(table: "_Table") -> What:
     return _exactly(SetAttribute, attribute=table.text("attribute"), on=table.switch("on"))
 
 
+def _key_user_in(table: "_Table") -> What:
+    rights = table.texts("rights")
+    public_key = table.hex("key-user")
+    return _exactly(AddKeyUser, name=table.text("name"), public_key=public_key, rights=rights)
+
+
+def _key_user_out(table: "_Table") -> What:
+    return _exactly(RemoveKeyUser, public_key=table.hex("key-user"))
+
+
 def _about_key(kind: type[Body]) -> Callable[["_Table"], What]:
     def read(table: "_Table") -> What:
         if "key" in table:
@@ -168,6 +180,8 @@ _READ: dict[str, Callable[["_Table"], What]] = {
     _tag(ClearCurrentRegister): _about_key(ClearCurrentRegister),
     _tag(SetControlPoint): _control_point,
     _tag(SetAttribute): _attribute,
+    _tag(AddKeyUser): _key_user_in,
+    _tag(RemoveKeyUser): _key_user_out,
     _tag(Zeroize): lambda table: _exactly(Zeroize),
 }
 """The commands that a policy can name. A void and a clock can't be written down beforehand."""
@@ -192,6 +206,12 @@ class _Table:
         value = self.take(key)
         if not isinstance(value, str):
             raise BadPolicy(f"{self.place}: {key} is text")
+        return value
+
+    def texts(self, key: str) -> list[str]:
+        value = self.take(key)
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise BadPolicy(f"{self.place}: {key} is a list of texts")
         return value
 
     def number(self, key: str, default: int | None = None) -> int:

@@ -19,6 +19,7 @@ from protocol.session.invitation import read_invitation
 from protocol.signing.statements import Signed
 from tests.cast.coordinators import CERTIFICATE, PASSWORD, CastCoordinator
 from tests.cast.http import Http
+from tests.cast.keys import signature_key
 from tests.cast.people import ALICE, BOB, CAROL, INSTANCE
 
 BTC = {"kind": "set-control-point", "point": 66, "on": True}
@@ -171,6 +172,25 @@ async def test_a_refusal_says_what_was_compared(http: Http):
         "rule": "SIGNATURE_THRESHOLD_RANGE",
         "next": "choose a number within the range",
     }
+
+
+async def test_a_key_user_is_installed_and_removed_by_commands(http: Http):
+    cast = http.cast
+    key = signature_key("payroll").identity.hex()
+    user = {"name": "payroll", "public_key": key, "rights": ["unwrap", "wrap"]}
+    for command, title, then in (
+        ({"kind": "add-key-user", **user}, 'add key user "payroll"', [user]),
+        ({"kind": "remove-key-user", "public_key": key}, f"remove key user {key[:8]}…", []),
+    ):
+        number = (await http.post("/v1/requests", asked(cast, command)))["request"]["id"]
+        await cast.until(number, RequestState.COLLECTING)
+        view = await http.get(f"/v1/requests/{number}")
+        assert (view["command"], view["title"]) == (command, title)
+        await cast.sign(number, ALICE)
+        await cast.sign(number, BOB)
+        await cast.until(number, RequestState.EXECUTED)
+        units = (await http.get("/v1/instance"))["units"]
+        assert [one["state"]["key_users"] for one in units if one["state"]] == [then] * len(units)
 
 
 async def test_the_same_key_files_once(http: Http):

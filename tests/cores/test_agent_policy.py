@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from protocol.commands.bodies import (
+    AddKeyUser,
     Body,
     ClearNewRegister,
     CommitNewRegister,
+    RemoveKeyUser,
     SetThresholds,
     Void,
     Zeroize,
@@ -298,6 +300,38 @@ def test_another_command_about_the_same_key_waits(by_parts: bool):
     night.body = ClearNewRegister(vp=night.vp)
     assert isinstance(night.bob.review(night.open()), Review)
     assert not night.gives(night.open())
+
+
+def test_key_users_are_answered_for_exactly_as_they_stand_in_the_file():
+    key = "ab" * 32
+    text = f"""
+name = "nightly"
+filer = "{ALICE.agent.hex()}"
+until = 2026-11-27T17:00:00Z
+[[allow]]
+command = "add-key-user"
+key-user = "{key}"
+name = "payroll"
+rights = ["unwrap", "wrap"]
+targets = ["{"cd" * 32}"]
+purpose = "{PURPOSE}"
+times = 1
+sign-with = "{BOB.key.ski.hex()}"
+[[allow]]
+command = "remove-key-user"
+key-user = "{key}"
+targets = ["{"cd" * 32}"]
+purpose = "{PURPOSE}"
+times = 1
+sign-with = "{BOB.key.ski.hex()}"
+"""
+    public_key = bytes.fromhex(key)
+    assert [rule.what for rule in parse_policy(text).allowed] == [
+        Exactly(body=AddKeyUser(name="payroll", public_key=public_key, rights=("unwrap", "wrap"))),
+        Exactly(body=RemoveKeyUser(public_key=public_key)),
+    ]
+    with pytest.raises(BadPolicy, match="rights is a list of texts"):
+        parse_policy(text.replace('["unwrap", "wrap"]', '"wrap"'))
 
 
 def test_only_the_named_key_signs():

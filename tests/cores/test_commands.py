@@ -28,11 +28,12 @@ from protocol.identifiers import (
 from protocol.schema import from_bytes, from_plain, to_bytes, to_plain
 from protocol.violations import Violation
 from tests.cast.commands import load_of
-from tests.cast.keys import noise
+from tests.cast.keys import noise, signature_key
 from tests.cast.people import ALICE, BOB
 from tests.cast.units import CastUnit
 
 VP_A = VP(noise("vp a"))
+KEY = signature_key("payroll").identity
 EXAMPLES: list[Body] = [
     bodies.AddAdministrator(key=ALICE.proven()),
     bodies.RemoveAdministrator(ski=ALICE.key.ski),
@@ -47,6 +48,9 @@ EXAMPLES: list[Body] = [
     bodies.SetClock(to=Instant(1)),
     bodies.SetControlPoint(point=55, on=True),
     bodies.SetAttribute(attribute="zeroize-one", on=False),
+    bodies.AddKeyUser(name="payroll", public_key=KEY, rights=("unwrap", "wrap")),
+    bodies.AddKeyUser(name="", public_key=KEY, rights=()),
+    bodies.RemoveKeyUser(public_key=KEY),
     bodies.Zeroize(),
 ]
 COMMAND = Command(
@@ -109,6 +113,11 @@ def test_a_body_with_another_set_of_fields_is_refused(body: Body) -> None:
         {"kind": "set-thresholds", "signatures": 256, "revocations": 1},
         {"kind": "set-control-point", "point": 256, "on": True},
         {"kind": "set-attribute", "attribute": "x" * 41, "on": True},
+        {"kind": "add-key-user", "name": "x" * 201, "public_key": bytes(32), "rights": []},
+        {"kind": "add-key-user", "name": "x", "public_key": bytes(31), "rights": []},
+        {"kind": "add-key-user", "name": "x", "public_key": bytes(32), "rights": ["wrap"] * 9},
+        {"kind": "add-key-user", "name": "x", "public_key": bytes(32), "rights": "wrap"},
+        {"kind": "remove-key-user", "public_key": bytes(33)},
         {"kind": "set-clock", "to": -1},
         {"kind": "set-clock", "to": 1 << 53},
         {"kind": "commit-new-register", "vp": "00" * 32},

@@ -10,12 +10,14 @@ import pytest
 
 from protocol.commands.bodies import (
     KINDS,
+    AddKeyUser,
     Body,
     ClearCurrentRegister,
     ClearNewRegister,
     CommitNewRegister,
     LoadNewRegister,
     RemoveAdministrator,
+    RemoveKeyUser,
     SetAttribute,
     SetClock,
     SetControlPoint,
@@ -26,15 +28,17 @@ from protocol.commands.bodies import (
     kind_of,
 )
 from protocol.commands.command import SignedCommand
-from protocol.identifiers import VP
+from protocol.identifiers import VP, IdentityKey
 from protocol.receipts import Receipt
 from protocol.refusals import Rule
 from tests.cast.commands import adds, signed
+from tests.cast.keys import signature_key
 from tests.cast.people import ALICE, BOB, CAROL, DAVE, ERIN, FRANK, Custodian
 from tests.cast.units import CastUnit
 
 PEOPLE = (ALICE, BOB, CAROL, DAVE, ERIN)
 SIGNATURES, REVOCATIONS = 3, 4
+PAYROLL = signature_key("payroll").identity
 GIVEN = [(ALICE, ALICE.part()), (BOB, BOB.part())]
 OTHERS_GIVEN = [(ALICE, ALICE.part("next")), (BOB, BOB.part("next"))]
 
@@ -76,6 +80,16 @@ def committed() -> CastUnit:
 
 def current() -> CastUnit:
     return secure(new="current")
+
+
+def adds_user(key: IdentityKey) -> AddKeyUser:
+    return AddKeyUser(name="payroll", public_key=key, rights=("wrap",))
+
+
+def with_key_user() -> CastUnit:
+    unit = secure()
+    unit.run(adds_user(PAYROLL), PEOPLE)
+    return unit
 
 
 def strict() -> CastUnit:
@@ -161,6 +175,10 @@ TABLE: list[tuple[str, MakeUnit, MakeBody | None, int | None]] = [
         None,
     ),
     ("attribute", secure, just(SetAttribute(attribute="zeroize-one", on=False)), 3),
+    ("key user, imprint mode", imprint, just(adds_user(PAYROLL)), None),
+    ("key user", secure, just(adds_user(PAYROLL)), 3),
+    ("remove key user, imprint mode", imprint, just(RemoveKeyUser(public_key=PAYROLL)), None),
+    ("remove key user", with_key_user, just(RemoveKeyUser(public_key=PAYROLL)), 3),
     ("zeroize, imprint mode", imprint, just(Zeroize()), 0),
     ("zeroize", secure, just(Zeroize()), 1),
     ("zeroize, zeroize-one off", strict, just(Zeroize()), 3),
@@ -238,6 +256,8 @@ def test_kinds_have_the_names_that_the_bytes_have() -> None:
         "set-clock",
         "set-control-point",
         "set-attribute",
+        "add-key-user",
+        "remove-key-user",
         "zeroize",
     ]
     assert kind_of(Void()) == "void"

@@ -21,6 +21,7 @@ from protocol.sealing import hpke
 from protocol.sealing.contribution import SealedPart, sealing_info, vp_of
 from protocol.signing.labels import Label, labelled
 from tests.cast.commands import NOON, adds, contribution, load_of, request_digest, signed
+from tests.cast.keys import signature_key
 from tests.cast.people import (
     ALICE,
     BOB,
@@ -552,6 +553,77 @@ for attribute, quoted in (
         found=quoted,
     )
 
+# --- key users ------------------------------------------------------------------------------------
+
+PAYROLL, OTHER_USER = (signature_key(name).identity for name in ("payroll", "other"))
+
+
+def user(
+    name: str = "payroll", key: bytes = PAYROLL, rights: tuple[str, ...] = ("wrap",)
+) -> bodies.AddKeyUser:
+    return bodies.AddKeyUser(name=name, public_key=key, rights=rights)
+
+
+def with_key_users(count: int = 1) -> CastUnit:
+    unit = secure()
+    for number in range(count):
+        name = f"payroll {number}" if number else "payroll"
+        unit.run(user(name, signature_key(name).identity), PEOPLE)
+    return unit
+
+
+for name, quoted in (
+    ("", '0: ""'),
+    ("x" * 65, f'65: "{"x" * 65}"'),
+    ("pay_roll", '8: "pay_roll"'),
+    (" payroll", '8: " payroll"'),
+    ("a\x1b[0m", '5: "a\\u{1b}[0m"'),
+):
+    refused(Rule.KEY_USER_NAME, secure, user(name), expected="1 to 64", found=quoted)
+for no_key in (bytes(32), bytes([1]) + bytes(31), b"\xff" * 32):
+    refused(Rule.KEY_USER_KEY, secure, user(key=no_key), expected="Ed25519", found=no_key.hex())
+for rights, found in (
+    ((), "none"),
+    (("rotate",), '"rotate"'),
+    (("wrap", "wrap"), '"wrap", "wrap"'),
+):
+    refused(
+        Rule.KEY_USER_RIGHTS,
+        secure,
+        user(rights=rights),
+        expected="create, delete, unwrap, wrap",
+        found=found,
+    )
+for there in (user(), user(key=OTHER_USER), user("other")):
+    refused(
+        Rule.KEY_USER_EXISTS,
+        with_key_users,
+        there,
+        expected="aren't installed",
+        found=f'{PAYROLL.hex()[:8]}…, installed as "payroll"',
+    )
+refused(
+    Rule.TOO_MANY_KEY_USERS,
+    partial(with_key_users, 64),
+    user("other", OTHER_USER),
+    expected="at most 64",
+    found="65",
+)
+refused(
+    Rule.NO_SUCH_KEY_USER,
+    with_key_users,
+    bodies.RemoveKeyUser(public_key=OTHER_USER),
+    expected='"payroll"',
+    found=OTHER_USER.hex()[:8],
+)
+refused(
+    Rule.NO_SUCH_KEY_USER,
+    secure,
+    bodies.RemoveKeyUser(public_key=PAYROLL),
+    expected="nobody",
+    found=PAYROLL.hex()[:8],
+)
+
 # --------------------------------------------------------------------------------------------------
 
 
@@ -568,6 +640,7 @@ def test_every_rule_that_a_unit_names_has_a_case() -> None:
     files = [
         *(REPOSITORY / "hsm_backend" / "unit").glob("*.py"),
         REPOSITORY / "protocol" / "commands" / "rules.py",
+        REPOSITORY / "protocol" / "commands" / "key_users.py",
         REPOSITORY / "protocol" / "commands" / "quorum.py",
         REPOSITORY / "protocol" / "sealing" / "contribution.py",
     ]
@@ -596,6 +669,8 @@ def test_a_refusal_is_never_longer_than_what_a_peer_accepts() -> None:
     for body in (
         bodies.SetAttribute(attribute=worst, on=True),
         bodies.AddAdministrator(key=custodian("x").proven(title=worst * 5)),
+        user(worst * 5),
+        user(rights=(worst,) * 8),
     ):
         refusal = unit.refusal(body, PEOPLE)
         assert from_bytes(Refusal, to_bytes(refusal)) == refusal

@@ -8,12 +8,14 @@ from protocol.commands import wording
 from protocol.commands.bodies import (
     KINDS,
     AddAdministrator,
+    AddKeyUser,
     Body,
     ClearCurrentRegister,
     ClearNewRegister,
     CommitNewRegister,
     LoadNewRegister,
     RemoveAdministrator,
+    RemoveKeyUser,
     SetAttribute,
     SetClock,
     SetControlPoint,
@@ -22,19 +24,23 @@ from protocol.commands.bodies import (
     Void,
     Zeroize,
 )
-from protocol.identifiers import SKI, VP, Instant, StateVersion
+from protocol.identifiers import SKI, VP, Instant, StateVersion, grouped
 from protocol.unit_state import (
     EMPTY,
     IMPRINT,
     Administrator,
     Attribute,
+    KeyRight,
+    KeyUser,
     Register,
     RegisterState,
     UnitState,
 )
 from tests.cast.commands import adds, load_of
+from tests.cast.keys import signature_key
 from tests.cast.people import ALICE, BOB, CAROL, Custodian
 
+PAYROLL = signature_key("payroll").identity
 VP_1, VP_2 = VP(bytes([1] * 32)), VP(bytes([2] * 32))
 
 
@@ -140,6 +146,20 @@ EXAMPLES: list[tuple[Body, UnitState, str, list[tuple[str, str, str]]]] = [
         unit(),
         'switch attribute "zeroize-one" off',
         [("attribute zeroize-one", "on", "off")],
+    ),
+    (
+        AddKeyUser(name="payroll", public_key=PAYROLL, rights=("wrap", "unwrap")),
+        unit(),
+        'add key user "payroll"',
+        [('key user "payroll"', "isn't one", f"may unwrap, wrap; key {grouped(PAYROLL)}")],
+    ),
+    (
+        RemoveKeyUser(public_key=PAYROLL),
+        unit().but(
+            key_users=(KeyUser(name="payroll", public_key=PAYROLL, rights=(KeyRight.WRAP,)),)
+        ),
+        f"remove key user {PAYROLL.hex()[:8]}…",
+        [('key user "payroll"', f"may wrap; key {grouped(PAYROLL)}", "isn't one")],
     ),
     (
         Zeroize(),

@@ -174,6 +174,56 @@ MUTANTS = [
         "        body.key.ski  # noqa: B018\n",
         f"{RULES}::test_the_unit_refuses_and_says_why",
     ),
+    # --- key users
+    Mutant(
+        "one signature installs a key user",
+        "protocol/commands/quorum.py",
+        "AddKeyUser: (Need.REFUSED, Need.SIGNATURE_THRESHOLD)",
+        "AddKeyUser: (Need.REFUSED, Need.ONE)",
+        f"{TABLE}::test_a_command_needs_so_many_signatures",
+    ),
+    Mutant(
+        "key users are installed in imprint mode",
+        "protocol/commands/quorum.py",
+        "AddKeyUser: (Need.REFUSED, Need.SIGNATURE_THRESHOLD)",
+        "AddKeyUser: (Need.NONE, Need.SIGNATURE_THRESHOLD)",
+        f"{TABLE}::test_a_command_needs_so_many_signatures",
+    ),
+    Mutant(
+        "a key user's key may be one that everybody signs with",
+        "protocol/commands/key_users.py",
+        "if crypto_core_ed25519_is_valid_point(body.public_key):",
+        "if len(body.public_key) == 32:",
+        f"{RULES}::test_the_unit_refuses_and_says_why",
+    ),
+    Mutant(
+        "a key user's name may stand for two keys",
+        "protocol/commands/key_users.py",
+        "if body.public_key == there.public_key or body.name == there.name:",
+        "if body.public_key == there.public_key:",
+        f"{RULES}::test_the_unit_refuses_and_says_why",
+    ),
+    Mutant(
+        "unknown rights are let pass",
+        "protocol/commands/key_users.py",
+        "if body.rights and set(body.rights) <= set(known) and",
+        "if body.rights and",
+        f"{RULES}::test_the_unit_refuses_and_says_why",
+    ),
+    Mutant(
+        "key users without end",
+        "protocol/commands/key_users.py",
+        "if len(state.key_users) < MAX_KEY_USERS:",
+        "if len(state.key_users) <= MAX_KEY_USERS:",
+        f"{RULES}::test_the_unit_refuses_and_says_why",
+    ),
+    Mutant(
+        "removing one key user removes the others",
+        "protocol/commands/effects.py",
+        "one for one in state.key_users if one.public_key != public_key",
+        "one for one in state.key_users if one.public_key == public_key",
+        "tests/cores/test_wording.py::test_what_a_command_is_and_changes",
+    ),
     # --- master key registers
     Mutant(
         "any key is committed",

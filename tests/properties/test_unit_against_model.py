@@ -31,10 +31,10 @@ from tests.properties.unit_dice import (
     ask,
     some_kind,
 )
-from tests.properties.unit_driver import PARTS, POOL, Driver
+from tests.properties.unit_driver import KEY_USERS, PARTS, POOL, Driver
 from tests.properties.unit_model import NOT_IN_IMPRINT_MODE, RULES
 
-STARTS = ["new", "imprint", "ready", "loaded", "committed", "valid", "crowded", "strict"]
+STARTS = ["new", "imprint", "ready", "loaded", "committed", "valid", "crowded", "strict", "busy"]
 MET: set[str] = set()
 """Which kinds have run and which rules have refused, in any run of the machine."""
 
@@ -67,7 +67,11 @@ class UnitAgainstModel(RuleBasedStateMachine):
         self.driver.do(bodies.SetThresholds(signatures=signatures, revocations=revocations))
         if start == "strict":
             self.driver.do(bodies.SetAttribute(attribute="zeroize-one", on=False))
-        if start in ("ready", "crowded", "strict"):
+        if start == "busy":
+            for number, key in enumerate(KEY_USERS[:63]):
+                name, rights = f"user {number}", ("unwrap",)
+                self.driver.do(bodies.AddKeyUser(name=name, public_key=key, rights=rights))
+        if start in ("ready", "crowded", "strict", "busy"):
             return
         self.driver.load(sorted(PARTS)[:2])
         vp = self.unit.state.new.vp
@@ -169,6 +173,8 @@ class UnitAgainstModel(RuleBasedStateMachine):
         assert (state.current.state.value, state.current.vp) == model.current
         assert set(state.control_points) == model.points
         assert {one.value for one in state.attributes} == model.attributes
+        users = {one.public_key: (one.name, frozenset(one.rights)) for one in state.key_users}
+        assert users == model.key_users
         assert (memory.incarnation.number, memory.incarnation.id) == model.life
         assert memory.clock == model.clock
         assert [one.public.request for one in memory.importer_keys] == model.importers

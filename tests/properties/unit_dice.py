@@ -18,7 +18,7 @@ from tests.cast.commands import request_digest
 from tests.cast.keys import noise
 from tests.cast.people import MALLORY, approval
 from tests.cast.units import CastUnit
-from tests.properties.unit_driver import BY_SKI, PARTS, POOL, Driver
+from tests.properties.unit_driver import BY_SKI, KEY_USERS, NO_KEYS, PARTS, POOL, Driver
 from tests.properties.unit_model import NOT_IN_IMPRINT_MODE
 
 KINDS: dict[str, Any] = {str(one.__struct_config__.tag): one for one in bodies.KINDS}
@@ -62,6 +62,8 @@ def some_kind(driver: Driver, draw: Random) -> str:
     if not model.imprint:
         fit += [FITTING[model.new[0]]] * 2 + ["load-new-register"]
         fit += ["zeroize"] * ("zeroize-one" not in model.attributes)
+    if len(model.key_users) >= 64:
+        fit += ["add-key-user"] * 3
     if len(model.administrators) >= 8:
         fit += ["add-administrator"] * 3
     return draw.choice(fit)
@@ -160,6 +162,22 @@ def _body(driver: Driver, draw: Random, kind: str) -> Body:
         case "set-attribute":
             name = draw.choice(["zeroize-one"] * 4 + ["zeroize-two", ""])
             return bodies.SetAttribute(attribute=name, on=draw.random() < 0.5)
+        case "add-key-user":
+            others = [key for key in KEY_USERS if key not in driver.model.key_users]
+            key: bytes = draw.choice(others if draw.random() < 0.8 else KEY_USERS)
+            if draw.random() < 0.08:
+                key = draw.choice(NO_KEYS)
+            name = f"user {KEY_USERS.index(key)}" if key in KEY_USERS else "nobody"
+            if draw.random() < 0.25:
+                name = draw.choice([*NAMES, "x" * 64, "x" * 65, "user 1", "user 2"])
+            most = draw.choice([1, 2, 4])
+            rights = draw.sample(["create", "delete", "unwrap", "wrap"], most)
+            if draw.random() < 0.1:
+                rights = draw.choice([[], [*rights, rights[0]], [*rights, "rotate"], [""]])
+            return bodies.AddKeyUser(name=name, public_key=key, rights=tuple(rights))
+        case "remove-key-user":
+            keys = [*driver.model.key_users] * 3 + [KEY_USERS[0], NO_KEYS[0]]
+            return bodies.RemoveKeyUser(public_key=draw.choice(keys))
         case "void":
             return bodies.Void()
         case "zeroize":

@@ -27,6 +27,7 @@ from protocol.signing.labels import Label, labelled
 from protocol.signing.statements import Signed
 from protocol.violations import Violation
 from tests.cast.commands import command_for_state, request_digest
+from tests.cast.keys import signature_key
 from tests.cast.people import ALICE, BOB, CAROL, EVERYBODY, Custodian, custodian
 from tests.cast.units import CastUnit
 from tests.properties.unit_model import Ask, Part, UnitModel
@@ -37,6 +38,10 @@ POOL = (
     custodian("hanna", algorithm=Algorithm.ED25519_ML_DSA_65),
 )
 """Who may become an administrator."""
+NO_KEYS = (bytes(32), bytes([1]) + bytes(31), b"\xff" * 32)
+"""Bytes that are no Ed25519 public key: a point of order 4, the neutral one, no point."""
+KEY_USERS = tuple(signature_key(f"key user {number}").identity for number in range(70))
+"""Who may become a key user."""
 BY_SKI: dict[bytes, Custodian] = {who.key.ski: who for who in POOL}
 
 PARTS: dict[VP, tuple[Custodian, bytes]] = {
@@ -265,6 +270,9 @@ def want(body: Body) -> dict[str, Any]:
             return {"ski": key.ski, "name": key.claim.administrator, "proven": _proven(body)}
         case bodies.LoadNewRegister(parts=parts):
             return {"parts": [(part.vp, part.custodian) for part in parts]}
+        case bodies.AddKeyUser(name=name, public_key=key, rights=rights):
+            on_curve = key not in NO_KEYS
+            return {"name": name, "public_key": key, "rights": rights, "on_curve": on_curve}
     fields: tuple[str, ...] = type(body).__struct_fields__
     return {name: getattr(body, name) for name in fields}
 

@@ -24,6 +24,8 @@ NOT_IN_IMPRINT_MODE = {
     "clear-current-register",
     "set-control-point",
     "set-attribute",
+    "add-key-user",
+    "remove-key-user",
 }
 ONE_SIGNATURE = {
     "load-new-register",
@@ -38,7 +40,10 @@ SIGNATURE_THRESHOLD = {
     "set-clock",
     "set-control-point",
     "set-attribute",
+    "add-key-user",
+    "remove-key-user",
 }
+RIGHTS = {"create", "delete", "unwrap", "wrap"}
 
 RULES = frozenset(
     {
@@ -49,11 +54,16 @@ RULES = frozenset(
         "CONTROL_POINT_UNKNOWN",
         "IMPORTER_KEY_UNKNOWN",
         "IMPRINT_MODE",
+        "KEY_USER_EXISTS",
+        "KEY_USER_KEY",
+        "KEY_USER_NAME",
+        "KEY_USER_RIGHTS",
         "NEW_REGISTER_NOT_COMMITTED",
         "NEW_REGISTER_NOT_EMPTY",
         "NEW_REGISTER_NOT_UNCOMMITTED",
         "NOT_YET_VALID",
         "NO_SUCH_ADMINISTRATOR",
+        "NO_SUCH_KEY_USER",
         "PART_AUTHOR",
         "PART_COUNT",
         "PART_MISMATCH",
@@ -72,6 +82,7 @@ RULES = frozenset(
         "THRESHOLD_ABOVE_ADMINISTRATORS",
         "TOO_FEW_SIGNATURES",
         "TOO_MANY_ADMINISTRATORS",
+        "TOO_MANY_KEY_USERS",
         "VALID_TOO_LONG",
         "VP_MISMATCH",
         "WRONG_INCARNATION",
@@ -130,6 +141,7 @@ class UnitModel:
     current: tuple[str, VP | None] = ("Empty", None)
     points: set[int] = field(default_factory=set)
     attributes: set[str] = field(default_factory=lambda: {"zeroize-one"})
+    key_users: dict[bytes, tuple[str, frozenset[str]]] = field(default_factory=dict)
     importers: list[bytes] = field(default_factory=list)
     ran: set[bytes] = field(default_factory=set)
 
@@ -312,6 +324,24 @@ class UnitModel:
     def _set_attribute(ask: Ask) -> set[str]:
         return set() if ask.want["attribute"] == "zeroize-one" else {"ATTRIBUTE_UNKNOWN"}
 
+    def _add_key_user(self, ask: Ask) -> set[str]:
+        broken, name, rights = set(), ask.want["name"], list(ask.want["rights"])
+        if not 1 <= len(name) <= 64 or not set(name) <= PRINTABLE or name != name.strip(" "):
+            broken.add("KEY_USER_NAME")
+        if not ask.want["on_curve"]:
+            broken.add("KEY_USER_KEY")
+        if not rights or not set(rights) <= RIGHTS or sorted(set(rights)) != sorted(rights):
+            broken.add("KEY_USER_RIGHTS")
+        names = {there for there, _ in self.key_users.values()}
+        if ask.want["public_key"] in self.key_users or name in names:
+            broken.add("KEY_USER_EXISTS")
+        if len(self.key_users) >= 64:
+            broken.add("TOO_MANY_KEY_USERS")
+        return broken
+
+    def _remove_key_user(self, ask: Ask) -> set[str]:
+        return set() if ask.want["public_key"] in self.key_users else {"NO_SUCH_KEY_USER"}
+
     # --- what changes -----------------------------------------------------------------------------
 
     def make_importer(self, request: bytes) -> None:
@@ -352,6 +382,10 @@ class UnitModel:
             case "set-attribute":
                 change = self.attributes.add if want["on"] else self.attributes.discard
                 change(want["attribute"])
+            case "add-key-user":
+                self.key_users[want["public_key"]] = (want["name"], frozenset(want["rights"]))
+            case "remove-key-user":
+                del self.key_users[want["public_key"]]
             case "zeroize":
                 self.begin_life(fresh_life)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import click
 
+from protocol.displayable import shown
 from protocol.identifiers import Instant, UnitId, short
 from protocol.request import Request, RequestState
 from protocol.unit_state import CONTROL_POINT_NAMES, Register, UnitState
@@ -61,9 +62,7 @@ def _sections(states: Numbered) -> Iterator[tuple[str, list[str]]]:
     yield "CONTROL POINTS", _control_points(states)
     yield (
         "ATTRIBUTES, KEY USERS",
-        _compared(
-            states, lambda _: "", lambda s: f"{_attributes(s)}; {len(s.key_users)} key users"
-        ),
+        _compared(states, lambda _: "", lambda s: f"{_attributes(s)}; {_key_users(s)}"),
     )
 
 
@@ -124,6 +123,14 @@ def _register(register: Register) -> str:
 
 def _attributes(state: UnitState) -> str:
     return ", ".join(state.attributes) or "no attribute"
+
+
+def _key_users(state: UnitState) -> str:
+    users = [
+        f"{shown(one.name)} {short(one.public_key)} ({', '.join(one.rights)})"
+        for one in state.key_users
+    ]
+    return f"key users {', '.join(users)}" if users else "no key users"
 
 
 def _lacking(
