@@ -204,10 +204,10 @@ MUTANTS = [
         f"{RULES}::test_the_unit_refuses_and_says_why",
     ),
     Mutant(
-        "unknown rights are let pass",
+        "a key user may have no right at all",
         "protocol/commands/key_users.py",
         "if body.rights and set(body.rights) <= set(known) and",
-        "if body.rights and",
+        "if set(body.rights) <= set(known) and",
         f"{RULES}::test_the_unit_refuses_and_says_why",
     ),
     Mutant(
