@@ -63,6 +63,24 @@ class Rule(StrEnum):
     KEY_USER_EXISTS = "KEY_USER_EXISTS"
     TOO_MANY_KEY_USERS = "TOO_MANY_KEY_USERS"
     NO_SUCH_KEY_USER = "NO_SUCH_KEY_USER"
+    # key storage
+    KEY_USER_UNKNOWN = "KEY_USER_UNKNOWN"
+    KEY_RIGHT = "KEY_RIGHT"
+    KEY_REQUEST_TIME = "KEY_REQUEST_TIME"
+    KEY_REQUEST_AGAIN = "KEY_REQUEST_AGAIN"
+    NO_MASTER_KEY = "NO_MASTER_KEY"
+    OTHER_MASTER_KEY = "OTHER_MASTER_KEY"
+    STORAGE_ROLLED_BACK = "STORAGE_ROLLED_BACK"
+    STORAGE_ALTERED = "STORAGE_ALTERED"
+    KEY_NAME = "KEY_NAME"
+    KEY_EXISTS = "KEY_EXISTS"
+    NO_SUCH_KEY = "NO_SUCH_KEY"
+    KEY_DELETED = "KEY_DELETED"
+    KEY_MOVED_ON = "KEY_MOVED_ON"
+    RETENTION_PASSED = "RETENTION_PASSED"
+    BLOB_DAMAGED = "BLOB_DAMAGED"
+    BLOB_OF_ANOTHER_INSTANCE = "BLOB_OF_ANOTHER_INSTANCE"
+    ASSOCIATED_DATA = "ASSOCIATED_DATA"
     # the queue
     NO_SUCH_REQUEST = "NO_SUCH_REQUEST"
     REQUEST_ENDED = "REQUEST_ENDED"
@@ -269,6 +287,61 @@ FACTS: dict[Rule, Facts] = {
     ),
     Rule.NO_SUCH_KEY_USER: Facts(
         "no key user of the crypto unit has that key", "look: quorate key-user list"
+    ),
+    Rule.KEY_USER_UNKNOWN: Facts(
+        "the crypto unit has no such key user",
+        "have a quorum install the key: quorate key-user add",
+    ),
+    Rule.KEY_RIGHT: Facts(
+        "the key user may not do that",
+        "have a quorum give the right: quorate key-user rm, then add",
+    ),
+    Rule.KEY_REQUEST_TIME: Facts(
+        "the call's time is more than a minute from the crypto unit's",
+        "mend this machine's clock, or look at the unit's: quorate unit clock",
+    ),
+    Rule.KEY_REQUEST_AGAIN: Facts(
+        "the crypto unit has had this very call before", "sign a new one: ask again"
+    ),
+    Rule.NO_MASTER_KEY: Facts(
+        "the crypto unit's current master key register is empty",
+        "ask another unit; or load a master key: quorate tke cryptounit-mk-load",
+    ),
+    Rule.OTHER_MASTER_KEY: Facts(
+        "key storage is under another master key than the crypto unit's, which may be an older one",
+        "ask another unit; compare the units: quorate tke cryptounit-compare",
+    ),
+    Rule.STORAGE_ROLLED_BACK: Facts(
+        "key storage lacks what the crypto unit has seen in it: its database was put back",
+        "find the newest copy of the database, and out who did it",
+    ),
+    Rule.STORAGE_ALTERED: Facts(
+        "the database of key storage isn't as crypto units wrote it",
+        "put a good copy of the database back, and find out who changed it",
+    ),
+    Rule.KEY_NAME: Facts(
+        "a key's name has at most 64 letters, digits, blanks or any of '()+,-./:=?",
+        "choose another name",
+    ),
+    Rule.KEY_EXISTS: Facts("another key has that id", "draw another id"),
+    Rule.NO_SUCH_KEY: Facts("there is no such key", "look: quorate keys list"),
+    Rule.KEY_DELETED: Facts(
+        "the key is deleted", "while its time lasts: quorate keys restore; else nothing"
+    ),
+    Rule.KEY_MOVED_ON: Facts(
+        "something has happened to the key since you looked",
+        "look again: quorate keys show; then decide again",
+    ),
+    Rule.RETENTION_PASSED: Facts(
+        "the key was deleted too long ago to be restored", "nothing brings it back"
+    ),
+    Rule.BLOB_DAMAGED: Facts("the wrapped key isn't as it was written", "find your copy of it"),
+    Rule.BLOB_OF_ANOTHER_INSTANCE: Facts(
+        "the wrapped key belongs to another service instance", "ask that instance's units"
+    ),
+    Rule.ASSOCIATED_DATA: Facts(
+        "the associated data aren't those that the key was wrapped with, or somebody changed it",
+        "give what was given when it was wrapped",
     ),
     Rule.NO_SUCH_REQUEST: Facts("no such request is open", "quorate agent pending"),
     Rule.REQUEST_ENDED: Facts("the request has ended", "refile it if it is still wanted"),

@@ -17,9 +17,17 @@ ENDING_SECONDS = 10
 
 @asynccontextmanager
 async def listening(
-    application: web.Application, host: str, port: int, context: ssl.SSLContext
+    application: web.Application,
+    host: str,
+    port: int,
+    context: ssl.SSLContext,
+    *,
+    option: str = "--port",
 ) -> AsyncIterator[str]:
-    """Serves the application; gives the address, HOST:PORT. Port 0 takes any free one."""
+    """Serves the application; gives the address, HOST:PORT. Port 0 takes any free one.
+
+    `option` is what chooses another port, for whoever finds this one taken.
+    """
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=ENDING_SECONDS)
     await runner.setup()
     assert runner.server is not None, "an AppRunner has a server once it is set up"
@@ -32,7 +40,7 @@ async def listening(
         raise Trouble(
             Exit.USAGE,
             f"can't listen on {host}:{port}: {error.strerror}",
-            next="choose another --host or --port",
+            next=f"choose another --host or {option}",
         ) from None
     try:
         found = server.sockets[0].getsockname()

@@ -37,6 +37,20 @@ _port = click.option(
 )
 
 
+_keys_port = click.option(
+    "--keys-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="where to listen to key users; the one after --port unless you say, any free one for 0",
+)
+_keys_database = click.option(
+    "--keys-database",
+    metavar="URL",
+    help="where the root keys are, for several hosts of one instance: postgresql://USER@HOST/NAME,"
+    " its password in ~/.pgpass; else in DIR/keys.db",
+)
+
+
 @click.group(cls=Group)
 def unit() -> None:
     """Crypto units that this machine emulates.
@@ -120,6 +134,8 @@ def _settings_too(
 )
 @_host
 @_port
+@_keys_port
+@_keys_database
 @click.option("--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True)
 @click.option("--log-file", type=_FILE, metavar="FILE", help="instead of stderr")
 @pass_console
@@ -128,6 +144,8 @@ async def serve(
     directory: StateDirectory,
     host: str,
     port: int,
+    keys_port: int | None,
+    keys_database: str | None,
     log_level: str,
     log_file: Path | None,
 ) -> None:
@@ -136,18 +154,30 @@ async def serve(
     Prints `ready HOST:PORT` once it listens and writes HOST:PORT to DIR/address. Settings come from
     DIR/unit.toml; flags and environment (QUORATE_UNIT_SERVE_PORT) override it. Only clients whose
     certificate is in DIR/clients may connect; a change there needs a restart.
+
+    Key users, whom a quorum installed in the units, connect to a port of their own, which is then
+    in DIR/keys-address.
     """
     from hsm_backend.host import server
+    from hsm_backend.keys.engine import parse_url
 
     logs.set_up("unit host", level=log_level, file=log_file)
 
-    def ready(address: str, clients: "Clients") -> None:
+    def ready(address: str, keys_address: str, clients: "Clients") -> None:
         if not clients.names:
             console.progress(_nobody(directory))
         console.say(f"ready {address}")
-        console.object({"address": address})
+        console.object({"address": address, "keys_address": keys_address})
 
-    await server.serve(directory, host=host, port=port, clock=host_clock.now, ready=ready)
+    await server.serve(
+        directory,
+        host=host,
+        port=port,
+        keys_port=keys_port if keys_port is not None else min(port + 1, 65535) if port else 0,
+        keys_database=None if keys_database is None else parse_url(keys_database),
+        clock=host_clock.now,
+        ready=ready,
+    )
 
 
 @unit.command()

@@ -1,6 +1,7 @@
 """How crypto units look to whoever stands at their host: in words, and as JSON."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from hsm_backend.durable.directory import StateDirectory
 from hsm_backend.durable.store import SeenUnit
@@ -26,7 +27,8 @@ def host_in_words(directory: StateDirectory, units: Sequence[SeenUnit]) -> str:
         "This host",
         _line("Vendor root", grouped(units[0].certified.vendor_root)),
         _line("TLS certificate", grouped(_tls_certificate(directory))),
-        _line("Address", _address(directory) or "not served yet"),
+        _line("Address", _address(directory.address) or "not served yet"),
+        _line("For key users", _address(directory.keys_address) or "not served yet"),
         "Fingerprint of this unit, to be read to custodians:"
         if len(units) == 1
         else f"Fingerprint of these {len(units)} units, to be read to custodians:",
@@ -42,7 +44,8 @@ def host_as_json(directory: StateDirectory, units: Sequence[SeenUnit]) -> dict[s
         "vendor_root": units[0].certified.vendor_root.hex(),
         "fingerprint": _fingerprint(units).hex(),
         "tls_certificate": _tls_certificate(directory).hex(),
-        "address": _address(directory),
+        "address": _address(directory.address),
+        "keys_address": _address(directory.keys_address),
     }
 
 
@@ -120,8 +123,8 @@ def _tls_certificate(directory: StateDirectory) -> tls.Fingerprint:
     return tls.fingerprint(directory.tls_certificate.read_text())
 
 
-def _address(directory: StateDirectory) -> str | None:
-    return directory.address.read_text().strip() if directory.address.exists() else None
+def _address(file: Path) -> str | None:
+    return file.read_text().strip() if file.exists() else None
 
 
 def _line(label: str, value: str) -> str:

@@ -11,6 +11,9 @@ from quorate.crash_points import crash_point
 from quorate.exits import Exit, Trouble
 
 FORMAT = 1
+SEEN = """CREATE TABLE IF NOT EXISTS key_storage_seen (
+    unit BLOB PRIMARY KEY REFERENCES units, mark BLOB NOT NULL) STRICT"""
+"""How far each unit has seen key storage; databases made before there was any get it later."""
 SCHEMA = (
     "CREATE TABLE vendor (root BLOB PRIMARY KEY, private BLOB NOT NULL) STRICT",
     """CREATE TABLE units (
@@ -19,6 +22,7 @@ SCHEMA = (
     """CREATE TABLE history (
         unit BLOB NOT NULL REFERENCES units, version INTEGER NOT NULL, command BLOB,
         entry BLOB NOT NULL, PRIMARY KEY (unit, version), UNIQUE (unit, command)) STRICT""",
+    SEEN,
     f"PRAGMA user_version = {FORMAT}",
 )
 _SETTINGS = (

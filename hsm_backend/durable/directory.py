@@ -19,6 +19,11 @@ class StateDirectory:
         return self.path / "units.db"
 
     @property
+    def keys(self) -> Path:
+        """Key storage, where this host alone serves the instance: root keys, wrapped."""
+        return self.path / "keys.db"
+
+    @property
     def device_key(self) -> Path:
         """The 32 bytes that secrets in the database are sealed under."""
         return self.path / "device.key"
@@ -47,6 +52,11 @@ class StateDirectory:
     def address(self) -> Path:
         """HOST:PORT where the host listens, or did last."""
         return self.path / "address"
+
+    @property
+    def keys_address(self) -> Path:
+        """HOST:PORT where the host listens to key users, or did last."""
+        return self.path / "keys-address"
 
     def check(self) -> None:
         """Usage trouble when no unit host was made here; exposed when others can enter.

@@ -18,6 +18,12 @@ class Write(StrEnum):
     CLOCK = "clock"
     """The high-water mark, at most hourly."""
     BY_HAND = "zeroize by hand"
+    KEY_TABLES = "key storage's tables"
+    """A new database of root keys, or an older one brought up to date."""
+    KEYS = "keys"
+    """A change of key storage: events, wraps and inventory."""
+    KEY_MARK = "key storage seen"
+    """How far a unit has seen key storage."""
 
     @property
     def before_commit(self) -> str:

@@ -14,6 +14,7 @@ from typing import Self
 
 from hsm_backend.durable.database import (
     SCHEMA,
+    SEEN,
     check_format,
     connect,
     format_of,
@@ -24,6 +25,7 @@ from hsm_backend.durable.directory import StateDirectory
 from hsm_backend.durable.rows import MemoryRow, opened, sealed
 from hsm_backend.durable.sealed import DeviceKey
 from hsm_backend.durable.steps import Write
+from hsm_backend.keys.inventory import Mark
 from hsm_backend.unit.machine import Step
 from hsm_backend.unit.memory import Memory
 from hsm_backend.wire import PAGE_BYTES, PAGE_ENTRIES, HistoryPage
@@ -151,6 +153,7 @@ class Store:
             connection = connect(directory.database)
             try:
                 check_format(connection, directory.path)
+                connection.execute(SEEN)
             except BaseException:
                 connection.close()
                 raise
@@ -223,6 +226,22 @@ class Store:
                 if size > PAGE_BYTES:
                     break
         return HistoryPage(entries=tuple(entries), more=len(entries) < len(rows))
+
+    def mark(self, unit: UnitId) -> Mark | None:
+        """How far the unit has written down that it has seen key storage."""
+        with trouble(self._place, "nothing was changed"):
+            row = self._connection.execute(
+                "SELECT mark FROM key_storage_seen WHERE unit = ?", (unit,)
+            ).fetchone()
+            return None if row is None else from_bytes(Mark, row[0])
+
+    def keep_mark(self, unit: UnitId, mark: Mark) -> None:
+        """Writes down how far the unit has seen key storage."""
+        untouched = "the crypto unit's state is as it was"
+        with transaction(self._connection, self._place, Write.KEY_MARK, untouched):
+            self._connection.execute(
+                "INSERT OR REPLACE INTO key_storage_seen VALUES (?, ?)", (unit, to_bytes(mark))
+            )
 
     def _forget(self) -> None:
         """Takes keys that a unit gave up out of the files: the log of writes is folded in and cut.

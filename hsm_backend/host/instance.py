@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 from hsm_backend.durable.steps import Write
 from hsm_backend.durable.store import KeptUnit, Store
 from hsm_backend.host.vendor import fresh_incarnation, identity_of
+from hsm_backend.keys.storage import Glance
 from hsm_backend.unit import machine
 from hsm_backend.unit.machine import Step
 from hsm_backend.wire import HistoryPage, Outcome, Prepared, Ran, Refused
@@ -28,11 +29,13 @@ from protocol.identifiers import (
     UnitId,
 )
 from protocol.refusals import Refusal
+from protocol.schema import Struct
 from protocol.sealing.hpke import PRIVATE_KEY_BYTES
 from protocol.secrets import Secret
 from protocol.signing.labels import Label
 from protocol.signing.statements import Signed, sign_statement
 from protocol.unit_identity import CertifiedUnit
+from protocol.unit_state import UnitState
 from quorate import logs
 
 T = TypeVar("T")
@@ -59,6 +62,22 @@ class HostedUnit:
         self._latest = kept.memory.clock
         self._one_at_a_time = asyncio.Lock()
         self._log = logs.get("crypto unit").bind(unit=str(certificate.location))
+
+    def glance(self) -> Glance:
+        """What key storage needs to know of the unit at the moment of a call."""
+        memory = self._memory
+        return Glance(
+            incarnation=memory.incarnation, current_key=memory.current_key, now=self._now()
+        )
+
+    @property
+    def public_state(self) -> UnitState:
+        """The state document as it is now."""
+        return self._memory.state
+
+    def sign(self, label: Label, statement: Struct) -> Signed:
+        """A statement of the unit's own."""
+        return sign_statement(label, statement, self._identity.sign)
 
     def state(self, nonces: tuple[Nonce, ...]) -> Signed:
         """The unit's state, signed over `nonces`."""
@@ -155,8 +174,13 @@ class Host:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._units = {
             unit.id: unit
-            for unit in (HostedUnit(kept, self._on_disk, clock) for kept in store.units())
+            for unit in (HostedUnit(kept, self.on_disk, clock) for kept in store.units())
         }
+
+    @property
+    def units(self) -> tuple[HostedUnit, ...]:
+        """All units."""
+        return tuple(self._units.values())
 
     def unit(self, unit: UnitId) -> HostedUnit | None:
         """The unit with this id."""
@@ -174,10 +198,11 @@ class Host:
 
     async def close(self) -> None:
         """Ends the work on disk and closes the store."""
-        await self._on_disk(Store.close)
+        await self.on_disk(Store.close)
         self._thread.shutdown()
 
-    async def _on_disk(self, call: Callable[[Store], T]) -> T:
+    async def on_disk(self, call: Callable[[Store], T]) -> T:
+        """Runs a call of the store in its thread."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, call, self._store)
 
 

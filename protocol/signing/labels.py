@@ -35,6 +35,12 @@ class Label(bytes, Enum):
     REPORT = b"quorate report v1"
     REPORT_SEAL = b"quorate report seal v1"
     INTRODUCTION = b"quorate introduction v1"
+    KEY_REQUEST = b"quorate key request v1"
+    KEY_ANSWER = b"quorate key answer v1"
+    KEY_EVENT = b"quorate key event v1"
+    KEY_INVENTORY = b"quorate key inventory v1"
+    KEY_BLOB = b"quorate key blob v1"
+    ROOT_KEY_WRAP = b"quorate root key wrap v1"
 
 
 def labelled(label: Label, value: Struct | bytes) -> bytes:

@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import URL
+
 from hsm_backend.client.driver import Ran
 from hsm_backend.client.host_client import HostClient
 from hsm_backend.durable.directory import StateDirectory
@@ -13,7 +15,10 @@ from hsm_backend.durable.store import Store
 from hsm_backend.host import clients
 from hsm_backend.host.api import application
 from hsm_backend.host.instance import Host
+from hsm_backend.host.key_api import key_application
+from hsm_backend.host.keys import KeyHost
 from hsm_backend.host.vendor import UnitPlan, make_units
+from hsm_backend.keys.engine import sqlite_url
 from protocol.commands.bodies import Body
 from protocol.commands.command import SignedCommand
 from protocol.identifiers import IdentityKey, UnitId
@@ -34,6 +39,7 @@ class Served:
     address: str
     directory: StateDirectory
     coordinator: Certificate
+    keys_address: str
 
     def client(
         self, certificate: Certificate | None = None, kind: type[HostClient] = HostClient
@@ -49,8 +55,8 @@ class Served:
 
 
 @asynccontextmanager
-async def served_units(place: Path) -> AsyncIterator[Served]:
-    """Makes it and serves it until the end of the block."""
+async def served_units(place: Path, *, keys_database: URL | None = None) -> AsyncIterator[Served]:
+    """Makes it and serves it until the end of the block; also to key users."""
     directory = StateDirectory(private_files.directory(place / "units"))
     plans = [
         UnitPlan(
@@ -64,14 +70,20 @@ async def served_units(place: Path) -> AsyncIterator[Served]:
     coordinator = Certificate.make(place, "coordinator", at=clock.now())
     clients.allow(directory, [coordinator.certificate])
     units = Host(Store.open(directory, load_device_key(directory)), clock=lambda: NOON)
+    keys = KeyHost(units, keys_database or sqlite_url(directory.keys))
     allowed = clients.allowed_clients(directory)
     context = tls.server_context(directory.tls_certificate, directory.tls_key)
     allowed.require(context)
     try:
         app = application(units, allowed)
-        async with serving.listening(app, "127.0.0.1", 0, context) as address:
-            yield Served(address, directory, coordinator)
+        for_keys = tls.server_context(directory.tls_certificate, directory.tls_key)
+        async with (
+            serving.listening(app, "127.0.0.1", 0, context) as address,
+            serving.listening(key_application(keys), "127.0.0.1", 0, for_keys) as keys_address,
+        ):
+            yield Served(address, directory, coordinator, keys_address)
     finally:
+        await keys.close()
         await units.close()
 
 

@@ -1,7 +1,6 @@
 """DESIGN §2.14: wrapping and unwrapping don't pass through the coordinator.
 
-Units have no key storage yet, so nobody can use a key at all. What must hold then holds now: the
-certificate that a unit knows the coordinator by opens administration and nothing else, whoever
+The certificate that a unit knows the coordinator by opens administration and nothing else, whoever
 signed, and what the coordinator carries holds no key. A real unit host, over TLS.
 """
 
@@ -18,7 +17,6 @@ from protocol.commands.bodies import (
     ClearCurrentRegister,
     CommitNewRegister,
     SetImmediate,
-    SetThresholds,
     Void,
 )
 from protocol.commands.command import Approval, Command, SignedCommand
@@ -26,25 +24,15 @@ from protocol.history import verify_history
 from protocol.identifiers import Signature, StateVersion
 from protocol.receipts import Receipt
 from protocol.schema import to_plain
-from protocol.sealing.contribution import vp_of
-from protocol.sealing.importer import open_importer_key
 from protocol.signing.labels import Label, labelled
-from protocol.unit_state import RegisterState
 from protocol.violations import Violation
-from tests.attacks.served_units import SeenUnit, Served, run, seen, served_units, units_of
+from tests.attacks.key_callers import GIVEN, KEY, VP, give_key
+from tests.attacks.served_units import Served, run, seen, served_units, units_of
 from tests.cast.commands import (
-    adds,
     command_for_state,
-    contribution,
     load_of,
-    request_digest,
-    signed,
 )
 from tests.cast.people import ALICE, BOB, CAROL
-
-GIVEN = [(ALICE, ALICE.part()), (BOB, BOB.part())]
-KEY = bytes(a ^ b for a, b in zip(ALICE.part(), BOB.part(), strict=True))
-VP = vp_of(KEY)
 
 USES: dict[str, dict[str, Any]] = {
     "wrap": {"key": b"k" * 16, "plaintext": b"p" * 32},
@@ -73,23 +61,6 @@ class Recording(HostClient):
 async def host(tmp_path: Path) -> AsyncIterator[Served]:
     async with served_units(tmp_path) as made:
         yield made
-
-
-async def give_key(coordinator: HostClient, unit: SeenUnit) -> None:
-    """Out of imprint mode, and a master key in the current register."""
-    for who in (ALICE, BOB, CAROL):
-        await run(coordinator, unit, adds(who))
-    await run(coordinator, unit, SetThresholds(signatures=2, revocations=2), ALICE, BOB)
-    importer = open_importer_key(await coordinator.importer_key(unit[0], request_digest()), unit[1])
-    load = command_for_state(
-        load_of(GIVEN), await seen(coordinator, unit), importer=importer.digest
-    )
-    parts = [contribution(one, load, importer) for one in GIVEN]
-    outcome = await coordinator.execute(unit[0], signed(load, [ALICE], parts))
-    assert isinstance(outcome, Ran), outcome
-    await run(coordinator, unit, CommitNewRegister(vp=VP), ALICE, BOB)
-    await run(coordinator, unit, SetImmediate(vp=VP), BOB)
-    assert (await seen(coordinator, unit)).state.current.state is RegisterState.VALID
 
 
 def signed_by_all(command: Command, body: dict[str, Any]) -> SignedCommand:
@@ -135,7 +106,8 @@ async def test_the_coordinators_certificate_opens_no_use_of_a_key(host: Served, 
         before = await seen(coordinator, unit)
         body = canonical.encode(USES[use])
         opened: Any = coordinator._open()
-        for path in (f"units/{unit[0].hex()}/{use}", f"units/{unit[0].hex()}/keys/{use}", use):
+        there = f"units/{unit[0].hex()}"
+        for path in (f"{there}/{use}", f"{there}/keys/{use}", f"{there}/keys", use):
             async with opened.post(f"/v1/{path}", data=body) as response:
                 assert response.status == 404
                 assert response.headers["Connection"] == "close"

@@ -19,6 +19,9 @@ ACCESSION = "tests/cores/test_accession.py"
 FILING = "tests/cores/test_workflow_filing.py"
 REPORT = "tests/cores/test_report.py"
 NEW_LOG = "tests/cores/test_report_new_log.py"
+KEYS = "tests/cores/test_key_storage.py"
+CALLS = "tests/cores/test_key_admission.py"
+KEY_FORMATS = "tests/properties/test_key_formats.py"
 
 
 @dataclass(frozen=True)
@@ -208,13 +211,6 @@ MUTANTS = [
         "protocol/commands/key_users.py",
         "if body.rights and set(body.rights) <= set(known) and",
         "if set(body.rights) <= set(known) and",
-        f"{RULES}::test_the_unit_refuses_and_says_why",
-    ),
-    Mutant(
-        "key users without end",
-        "protocol/commands/key_users.py",
-        "if len(state.key_users) < MAX_KEY_USERS:",
-        "if len(state.key_users) <= MAX_KEY_USERS:",
         f"{RULES}::test_the_unit_refuses_and_says_why",
     ),
     Mutant(
@@ -526,5 +522,125 @@ def _reborn""",
         "if after.coordinator.log in left:",
         "if after.coordinator.log in left - {before.coordinator.log, after.coordinator.log}:",
         f"{CHARTER}::test_no_version_takes_a_log_up_again_that_was_left",
+    ),
+    # --- key storage
+    Mutant(
+        "a wrap opens for any key",
+        "hsm_backend/keys/master.py",
+        "place = WrapPlace(storage=storage, key=key,",
+        "place = WrapPlace(storage=storage, key=KeyId(bytes(16)),",
+        f"{KEY_FORMATS}::test_a_wrap_opens_in_its_own_place_alone",
+    ),
+    Mutant(
+        "the master key wraps by itself",
+        "hsm_backend/keys/master.py",
+        "AESGCMSIV(_derived(key, Label.ROOT_KEY_WRAP))",
+        "AESGCMSIV(key)",
+        f"{KEY_FORMATS}::test_each_purpose_has_a_key_of_its_own",
+    ),
+    Mutant(
+        "a blob isn't bound to its key",
+        "protocol/keys/blobs.py",
+        'return Label.KEY_BLOB.value + b"\\0" + self.header + given',
+        'return Label.KEY_BLOB.value + b"\\0" + given',
+        f"{KEY_FORMATS}::test_damage_is_told_from_a_wrong_opening",
+    ),
+    Mutant(
+        "an inventory that no unit wrote is believed",
+        "hsm_backend/keys/mirror.py",
+        "if one.vp == master.vp and master.vouched(found.inventory, one.tag):",
+        "if one.vp == master.vp:",
+        f"{KEYS}::test_rows_that_no_unit_wrote[sqlite]",
+    ),
+    Mutant(
+        "a shorter log is believed",
+        "hsm_backend/keys/mirror.py",
+        "found.storage != one.storage or found.size < one.size",
+        "found.storage != one.storage",
+        f"{KEYS}::test_an_inventory_rolled_back[sqlite-True]",
+    ),
+    Mutant(
+        "a fork that has outgrown what was seen is believed after a restart",
+        "hsm_backend/keys/mirror.py",
+        "and roots[mark.size] != mark.root:",
+        "and not roots[mark.size]:",
+        f"{KEYS}::test_a_fork_that_has_outgrown_what_was_seen[sqlite-True]",
+    ),
+    Mutant(
+        "events aren't compared with the inventory's root",
+        "hsm_backend/keys/mirror.py",
+        "if (frontier.size, frontier.root) != (found.size, found.root):",
+        "if frontier.size != found.size:",
+        f"{KEYS}::test_rows_that_no_unit_wrote[sqlite]",
+    ),
+    Mutant(
+        "deleted keys still open what they wrapped",
+        "hsm_backend/keys/root_keys.py",
+        "elif (refusal := key_deleted(record)) is not None:",
+        "elif (refusal := key_deleted(record)) is not None and not record.version:",
+        f"{KEYS}::test_a_deleted_key_does_nothing_and_comes_back[sqlite]",
+    ),
+    Mutant(
+        "a deletion that comes again deletes again",
+        "hsm_backend/keys/draft.py",
+        "refusal = key_moved_on(record, wanted) or key_deleted(record)",
+        "refusal = key_deleted(record)",
+        f"{KEYS}::test_what_is_asked_again_is_done_once[sqlite]",
+    ),
+    Mutant(
+        "keys are destroyed as soon as they are deleted",
+        "hsm_backend/keys/draft.py",
+        "if record.kind is EventKind.DELETED and retention_passed(record, self.at):",
+        "if record.kind is EventKind.DELETED:",
+        f"{KEYS}::test_until_its_time_has_passed[sqlite]",
+    ),
+    Mutant(
+        "an id may be used again",
+        "hsm_backend/keys/draft.py",
+        "if same and record.kind is not EventKind.DESTROYED:",
+        "if record.kind is not EventKind.DESTROYED:",
+        f"{KEYS}::test_an_id_is_used_once[sqlite]",
+    ),
+    Mutant(
+        "whoever is installed may do anything",
+        "hsm_backend/keys/admission.py",
+        "if user is None or needed is None or needed in user.rights:",
+        "if user is None or needed is None or user.rights:",
+        f"{CALLS}::test_each_right_is_good_for_its_own_operations",
+    ),
+    Mutant(
+        "restoring needs no right",
+        "protocol/keys/operations.py",
+        "    Restore: KeyRight.DELETE,\n",
+        "    Restore: None,\n",
+        f"{CALLS}::test_each_right_is_good_for_its_own_operations",
+    ),
+    Mutant(
+        "a call may be old",
+        "hsm_backend/keys/admission.py",
+        "if abs(call.at - at) <= CLOCK_WINDOW:",
+        "if call.at - at <= CLOCK_WINDOW:",
+        f"{CALLS}::test_a_call_is_good_for_a_minute_before_and_after",
+    ),
+    Mutant(
+        "a call from ahead is forgotten while it is still good",
+        "hsm_backend/keys/admission.py",
+        "Duration(2 * CLOCK_WINDOW)",
+        "Duration(CLOCK_WINDOW)",
+        f"{CALLS}::test_a_call_is_taken_once_for_as_long_as_it_is_good",
+    ),
+    Mutant(
+        "a call for another unit is taken",
+        "hsm_backend/keys/admission.py",
+        "    if call.unit != unit:\n",
+        "    if not call.unit:\n",
+        f"{CALLS}::test_a_call_for_another_unit_breaks_the_protocol",
+    ),
+    Mutant(
+        "an answer to another call is believed",
+        "protocol/keys/answers.py",
+        "if answer.call != call_digest(call.statement):",
+        "if not answer.call:",
+        f"{CALLS}::test_an_answer_is_the_units_own_to_this_very_call",
     ),
 ]
