@@ -20,6 +20,8 @@ _WORDS = {
     "VP": "verification pattern: SHA-256 of a key or part; tells it without revealing it",
     "custodian": "a person with signature keys or key parts, and a signer agent",
     "charter": "who belongs together: units, people, coordinator; compared once by voice",
+    "root key": "an AES-256 key in key storage, wrapped by the master key; it wraps data keys",
+    "key user": "a public key that a quorum lets use the root keys, with rights",
     "request": "a command in the coordinator's queue, with what it still needs",
     "receipt": "a unit's signed answer to a command; the chain of them is its history",
     "void": "a command that changes nothing and makes older signatures harmless",

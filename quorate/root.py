@@ -32,6 +32,8 @@ GROUPS: Mapping[str, str] = {
     "accounts": "coordinator.cli.accounts:accounts",
     "invite": "coordinator.cli.invite:invite",
     "tke": "signer_agent.cli.tke.group:tke",
+    "keys": "hsm_backend.cli.keys:keys",
+    "key-user": "signer_agent.cli.key_user:key_user",
     "unit": "hsm_backend.cli.unit:unit",
     "coordinator": "coordinator.cli.coordinator:coordinator",
     "help": "quorate.help:help_",
@@ -61,6 +63,8 @@ _ROWS = (
         ("tke",),
         "every command of the TKE plug-in by its own name: quorate tke help",
     ),
+    _Row("Keys in use", ("keys",), "create, list, show, wrap, unwrap, delete, restore, stats"),
+    _Row("", ("key-user",), "whom a quorum lets use them: add, rm, list"),
     _Row("Who runs it", ("unit", "coordinator", "agent"), "init, then serve (agent: run)"),
 )
 _EVERYWHERE = "--json      --plain      --help      quorate help words      quorate help exit-codes"

@@ -17,6 +17,20 @@ from quorate.exits import Exit, Trouble
 
 U = TypeVar("U", KeptUnit, SeenUnit)
 
+keys_port_option = click.option(
+    "--keys-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="where to listen to key users; unless you say, the one that it had last, at first the one"
+    " after --port; 0 takes any free one",
+)
+keys_database_option = click.option(
+    "--keys-database",
+    metavar="URL",
+    help="where the root keys are, for several hosts of one instance: postgresql://USER@HOST/NAME,"
+    " its password in ~/.pgpass; else in DIR/keys.db",
+)
+
 
 def state_directory(text: str) -> StateDirectory:
     """The directory of this name, made or not."""

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hsm_backend.cli.parameters import all_different, state_directory, the_unit, unit_plan
+from hsm_backend.cli.parameters import (
+    all_different,
+    keys_database_option,
+    keys_port_option,
+    state_directory,
+    the_unit,
+    unit_plan,
+)
 from hsm_backend.durable.directory import StateDirectory
 from protocol.identifiers import MINUTE
 from quorate import clock as host_clock
@@ -34,20 +41,6 @@ _port = click.option(
     default=_PORT,
     show_default=True,
     help="0 takes any free one",
-)
-
-
-_keys_port = click.option(
-    "--keys-port",
-    type=click.IntRange(0, 65535),
-    metavar="PORT",
-    help="where to listen to key users; the one after --port unless you say, any free one for 0",
-)
-_keys_database = click.option(
-    "--keys-database",
-    metavar="URL",
-    help="where the root keys are, for several hosts of one instance: postgresql://USER@HOST/NAME,"
-    " its password in ~/.pgpass; else in DIR/keys.db",
 )
 
 
@@ -134,8 +127,8 @@ def _settings_too(
 )
 @_host
 @_port
-@_keys_port
-@_keys_database
+@keys_port_option
+@keys_database_option
 @click.option("--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True)
 @click.option("--log-file", type=_FILE, metavar="FILE", help="instead of stderr")
 @pass_console
@@ -173,7 +166,7 @@ async def serve(
         directory,
         host=host,
         port=port,
-        keys_port=keys_port if keys_port is not None else min(port + 1, 65535) if port else 0,
+        keys_port=keys_port if keys_port is not None else _usual_keys_port(directory, port),
         keys_database=None if keys_database is None else parse_url(keys_database),
         clock=host_clock.now,
         ready=ready,
@@ -191,16 +184,27 @@ async def serve(
     metavar="FILE",
     help="also write the certificates there, for quorate charter new; nothing in it is secret",
 )
+@click.option(
+    "--for-key-users",
+    "for_key_users",
+    type=_FILE,
+    metavar="FILE",
+    help="also write there how key users reach these units; nothing in it is secret",
+)
 @pass_console
 def show(
-    console: Console, directory: StateDirectory, which: Sequence[str], export: Path | None
+    console: Console,
+    directory: StateDirectory,
+    which: Sequence[str],
+    export: Path | None,
+    for_key_users: Path | None,
 ) -> None:
     """Shows the units of DIR, and what custodians compare with you.
 
     Before they accept a charter with new units, they ask you to read the fingerprint to them. Where
     DIR holds units of several service instances, name those of theirs: --unit, by location or id.
     """
-    from hsm_backend.cli.views import host_as_json, host_in_words, offered
+    from hsm_backend.cli.views import host_as_json, host_in_words, key_units, offered
     from hsm_backend.durable.store import look
     from protocol.schema import to_bytes
 
@@ -212,6 +216,10 @@ def show(
         data, untouched = to_bytes(offered(units)), "no certificate was written"
         private_files.write(export, data, untouched=untouched, mode=0o644)
         console.say(f"✓ {len(units)} certificates written to {export}")
+    if for_key_users is not None:
+        text, untouched = key_units(directory, units), "how to reach them wasn't written"
+        private_files.write(for_key_users, text.encode(), untouched=untouched, mode=0o644)
+        console.say(f"✓ how key users reach them written to {for_key_users}")
     console.object(host_as_json(directory, units))
 
 
@@ -310,6 +318,17 @@ def zeroize(
             "last_receipt": memory.last_receipt.hex(),
         }
     )
+
+
+def _usual_keys_port(directory: StateDirectory, port: int) -> int:
+    """The one that it had last, so that key users find it; else the one after `port`."""
+    if port == 0:
+        return 0
+    if directory.keys_address.exists():
+        last = directory.keys_address.read_text().strip().rpartition(":")[2]
+        if last.isdecimal() and 0 < int(last) < 1 << 16:
+            return int(last)
+    return min(port + 1, 65535)
 
 
 def _write_settings(directory: StateDirectory, host: str, port: int) -> None:

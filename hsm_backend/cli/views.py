@@ -7,10 +7,11 @@ from hsm_backend.durable.directory import StateDirectory
 from hsm_backend.durable.store import SeenUnit
 from protocol.displayable import shown
 from protocol.identifiers import Digest, grouped
+from protocol.location import UnitType
 from protocol.unit_identity import OfferedUnit, OfferedUnits, UnitCertificate, fingerprint_of_units
 from protocol.unit_state import Register
 from quorate import tls
-from quorate.exits import Json
+from quorate.exits import Exit, Json, Trouble
 
 _LABEL = 18
 
@@ -121,6 +122,32 @@ def _fingerprint(units: Sequence[SeenUnit]) -> Digest:
 
 def _tls_certificate(directory: StateDirectory) -> tls.Fingerprint:
     return tls.fingerprint(directory.tls_certificate.read_text())
+
+
+def key_units(directory: StateDirectory, units: Sequence[SeenUnit]) -> str:
+    """How key users reach the units: usage trouble where the host was never served."""
+    from hsm_backend.client.key_files import units_as_text
+    from hsm_backend.client.key_units import KeyUnit
+
+    address = _address(directory.keys_address)
+    if address is None:
+        raise Trouble(
+            Exit.USAGE,
+            "the host was never served, so it has no address for key users yet",
+            next=f"quorate unit serve {directory.path}, then this again",
+        )
+    certificates = [unit.certified.opened() for unit in units]
+    return units_as_text(
+        KeyUnit(
+            name=title(one),
+            address=address,
+            pinned=_tls_certificate(directory),
+            identity=one.identity,
+            failover=one.type is UnitType.FAILOVER,
+        )
+        for one in certificates
+        if one.type is not UnitType.RECOVERY
+    )
 
 
 def _address(file: Path) -> str | None:

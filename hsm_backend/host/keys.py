@@ -20,6 +20,7 @@ from hsm_backend.keys.storage import Storage
 from protocol.identifiers import UnitId
 from protocol.keys.answers import CallRefused, KeyAnswer, Outcome
 from protocol.keys.operations import KeyCall, call_digest, name_of
+from protocol.location import UnitType
 from protocol.refusals import Rule
 from protocol.signing.labels import Label
 from protocol.signing.statements import Signed
@@ -45,13 +46,13 @@ class KeyHost:
         self._units: dict[UnitId, _KeyUnit] = {}
 
     async def answer(self, unit: UnitId, signed: Signed) -> Signed | None:
-        """The unit's answer to a call; None where there is no such unit.
+        """The unit's answer to a call; None where there is no such unit, or it is a recovery unit.
 
         Violation where the call isn't signed by the key that it names. Unavailable, or storage
         trouble, where nothing was done and may be later.
         """
         hosted = self._host.unit(unit)
-        if hosted is None:
+        if hosted is None or hosted.certified.opened().type is UnitType.RECOVERY:
             return None
         call = open_call(signed, unit)
         answering = await self._unit(hosted)

@@ -4,8 +4,12 @@ The tests share one stack and go on where the one before has ended, in their ord
 from units in imprint mode to zeroized ones.
 """
 
+import json
 import os
 import subprocess
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -188,6 +192,81 @@ def test_a_key_is_loaded_committed_and_set(amy: Operator, people):
     carol.approve(number)
     assert amy.wait(number)["state"] == "executed"
     assert registers(amy) == [("Empty", "Valid")] * 3
+
+
+def test_a_quorum_lets_a_key_user_in_and_keys_are_used(
+    stack: Rehearsal, amy: Operator, people, tmp_path: Path
+):
+    """From nothing to a data key that one unit wrapped and another opened; and out again."""
+    alice, bob, _ = people
+    hosts = stack.stack
+    assert isinstance(hosts, TwoHosts)
+    home = Operator.__new__(Operator)
+    home.environment = {
+        "XDG_CONFIG_HOME": str(tmp_path),
+        "QUORATE_KEY_USER": str(tmp_path / "payroll.pem"),
+        "QUORATE_KEY_UNITS": str(tmp_path / "units.toml"),
+    }
+    said = says(home, "keys", "stats", expect=2)
+    assert "quorate unit show DIR --for-key-users FILE" in said
+    near = str(hosts.directory / "units")
+    says(home, "unit", "show", near, "--for-key-users", str(tmp_path / "units.toml"))
+    said = says(home, "keys", "stats", expect=2)
+    assert "quorate keys identity" in said
+    runs = partial(_runs, home)
+    key = runs("keys", "identity", str(tmp_path / "payroll.pem"))["public_key"]
+    assert runs("keys", "identity", str(tmp_path / "payroll.pem"))["public_key"] == key
+    assert runs("keys", "create", expect=3)["rule"] == "KEY_USER_UNKNOWN"
+
+    command = ("key-user", "add", "payroll", "--key", key)
+    rights = [part for right in ("create", "wrap", "unwrap") for part in ("--right", right)]
+    assert amy.refused(*command, code=2)["exit"] == "usage"
+    number = amy.run(*command, *rights, "--purpose", "payroll").data["request"]
+    shown = alice.knows(number) and alice.show(number)
+    assert "payroll" in str(shown)
+    alice.approve(number)
+    bob.approve(number)
+    assert amy.wait(number)["state"] == "executed"
+    (user,) = amy.run("key-user", "list").data["key_users"]
+    assert (user["name"], user["public_key"]) == ("payroll", key)
+    assert (user["rights"], len(user["units"])) == (["create", "unwrap", "wrap"], 3)
+    assert "payroll" in says(amy, "key-user", "list")
+    assert amy.refused("key-user", "rm", "pay")["rule"] == "NO_SUCH_KEY_USER"
+
+    (made,) = runs("keys", "create", "--name", "salaries")["keys"]
+    plain, wrapped, opened = (tmp_path / name for name in ("plain", "wrapped", "opened"))
+    plain.write_bytes(b"a data key")
+    bound = ("--associated", "2026")
+    runs("keys", "wrap", made["id"], "--in", str(plain), "--out", str(wrapped), *bound)
+    for _ in range(2):
+        runs("keys", "unwrap", "--in", str(wrapped), "--out", str(opened), *bound)
+        assert opened.read_bytes() == b"a data key"
+        opened.unlink()
+    unwrap = ("keys", "unwrap", "--in", str(wrapped), "--out", str(opened))
+    assert runs(*unwrap, expect=3)["rule"] == "ASSOCIATED_DATA"
+    assert runs("keys", "delete", made["id"], expect=3)["rule"] == "KEY_RIGHT"
+    assert [one["name"] for one in runs("keys", "list")["keys"]] == ["salaries"]
+    assert runs("keys", "show", made["id"])["keys"] == [made]
+    assert runs("keys", "show", "00" * 16, expect=3)["rule"] == "NO_SUCH_KEY"
+    assert runs("keys", "show", "salaries", expect=2)["expected"] == "32 hex digits"
+    assert runs("keys", "stats")["active"] == 1
+    said = says(home, "keys", "list")
+    assert made["id"] in said and "salaries" in said and "active" in said
+    wrapped.write_bytes(wrapped.read_bytes()[:-1])
+    assert runs(*unwrap, *bound, expect=5)["rule"] == "BLOB_DAMAGED"
+    assert not opened.exists()
+
+    number = amy.run("key-user", "rm", "payroll").data["request"]
+    alice.approve(number)
+    bob.approve(number)
+    assert amy.wait(number)["state"] == "executed"
+    assert runs("keys", "list", expect=3)["rule"] == "KEY_USER_UNKNOWN"
+    assert amy.run("key-user", "list").data["key_users"] == []
+
+
+def _runs(who: Operator, *arguments: str, expect: int = 0) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(says(who, *arguments, "--json", expect=expect))
+    return found
 
 
 def test_a_unit_that_is_lost_is_shown_and_brought_along(stack: Rehearsal, amy: Operator, people):
