@@ -128,7 +128,7 @@ def cautions(body: Body, before: UnitState) -> tuple[str, ...]:
             before.administrators
         ) in (signatures, revocations):
             return ("One lost key or password then locks everyone out.",)
-        case SetImmediate() if before.current.vp is not None:
+        case SetImmediate(vp=vp) if before.current.vp not in (None, vp):
             return (
                 "Keys under the present master key can't be opened any more. To keep them: rotate.",
             )

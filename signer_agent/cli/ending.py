@@ -5,9 +5,11 @@ from collections.abc import Iterator, Mapping
 from protocol.commands import wording
 from protocol.commands.bodies import (
     Body,
+    ClearCurrentRegister,
     ClearNewRegister,
     CommitNewRegister,
     LoadNewRegister,
+    SetControlPoint,
     SetImmediate,
     SetThresholds,
     Zeroize,
@@ -165,6 +167,10 @@ def _after(body: Body, progress: tuple[TargetProgress, ...]) -> str:
             return "Current register: Valid. New register: Empty"
         case ClearNewRegister():
             return "New register: Empty"
+        case ClearCurrentRegister():
+            return "Current register: Empty"
+        case SetControlPoint(point=point, on=on):
+            return f"Control point {wording.control_point(point)}: {'Set' if on else 'Not Set'}"
         case Zeroize():
             return "All is cleared: they are in imprint mode."
         case _:

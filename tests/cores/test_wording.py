@@ -193,6 +193,8 @@ def test_what_people_should_know_before(body: Body, before: UnitState, words: st
 def test_most_commands_need_no_caution():
     assert wording.cautions(CommitNewRegister(vp=VP_1), unit(new=UNCOMMITTED)) == ()
     assert wording.cautions(SetImmediate(vp=VP_1), unit(new=COMMITTED)) == ()
+    same = Register(state=RegisterState.VALID, vp=VP_1)
+    assert wording.cautions(SetImmediate(vp=VP_1), unit(new=COMMITTED, current=same)) == ()
     assert wording.cautions(Zeroize(), unit()) == ()
 
 

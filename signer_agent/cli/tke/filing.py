@@ -48,6 +48,9 @@ class Manner:
     sign: bool
 
 
+_UNSAID = Manner("", wait=False, seconds=None, minutes=None, idempotency_key=None, sign=True)
+
+
 def filing_options(command: F) -> F:
     """Gives a command `--purpose`, `--wait`, ... and the arguments `manner`, `password_source`."""
     options: list[Any] = [
@@ -78,6 +81,11 @@ def filing_options(command: F) -> F:
         found = option(found)
     wrapped: F = found
     return wrapped
+
+
+def says_how_to_file(manner: Manner, source: PasswordSource) -> bool:
+    """Whether any option of filing was given."""
+    return manner != _UNSAID or source != PasswordSource()
 
 
 async def file_all(
