@@ -263,7 +263,7 @@ def test_an_administrator_is_removed_and_all_is_zeroized(amy: Operator, people):
     alice.approve(filed["request"])
     bob.approve(filed["request"])
     assert amy.wait(filed["request"])["state"] == "executed"
-    no = amy.refused("tke", "cryptounit-zeroize", "--yes-destroy", "ledger-us")
+    no = amy.refused("tke", "cryptounit-zeroize", "--yes-destroy", "ledger-us", code=2)
     assert (no["expected"], no["found"]) == ("ledger-eu", "ledger-us")
     said = says(amy, "tke", "cryptounit-zeroize", expect=2)
     assert "2 administrators, new Empty, current Valid" in said
