@@ -4,17 +4,13 @@ The tests share one stack and go on where the one before has ended, in their ord
 from units in imprint mode to zeroized ones.
 """
 
-import os
-import subprocess
-
 import pytest
 
 from coordinator.rehearsal.acting import Actor, Operator
 from coordinator.rehearsal.ceremony import Ceremony
 from coordinator.rehearsal.kit import Rehearsal
 from coordinator.rehearsal.plan import Plan, Silent
-from coordinator.rehearsal.process import command_line
-from tests.scenarios.operators import TwoHosts
+from tests.scenarios.operators import TwoHosts, says
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -35,22 +31,6 @@ def amy(stack: Rehearsal) -> Operator:
 def people(stack: Rehearsal) -> tuple[Actor, ...]:
     """Alice, Bob and Carol."""
     return stack.people
-
-
-def says(who: Operator, *arguments: str, expect: int = 0) -> str:
-    """What a command writes for people, on both streams."""
-    done = subprocess.run(
-        command_line(arguments),
-        env={**os.environ, **who.environment, "PYTHONUTF8": "1", "TZ": "CET-1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == expect, done.stdout
-    return done.stdout
 
 
 def registers(amy: Operator) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ import pytest
 
 from coordinator.rehearsal.acting import Actor, Operator
 from coordinator.rehearsal.kit import Rehearsal
+from tests.scenarios.operators import says
 
 pytestmark = [pytest.mark.xdist_group("tke commands"), pytest.mark.timeout(300)]
 
@@ -82,6 +83,8 @@ def test_an_operator_unsets_it_by_number_and_waits(amy: Operator, alice: Actor, 
     bob.approve(number)
     done = amy.run("tke", *line, "--wait", "--timeout", "60").data
     assert (done["state"], done["receipts_verified"]) == ("executed", 2)
+    said = says(amy, "tke", *line, "--wait")
+    assert "receipts verified. Control point 66 (XCP_CPB_BTC): Not Set\n" in said
     found = amy.run("tke", "cryptounit-cp-btc").data
     assert (found["verified"], found["point"]) == (False, 66)
     assert [one["set"] for one in found["units"]] == [False, False]
@@ -132,6 +135,7 @@ def test_the_current_register_is_cleared_by_one_signature(alice: Actor, bob: Act
     assert current(alice) == {"Empty"}
     # The register is empty now, and the same line still is the same request.
     assert alice.run(*line, password=True).data["filed"] == "before"
+    assert "receipts verified. Current register: Empty\n" in says(alice, *line, "--wait")
     no = alice.refused("tke", "cryptounit-mk-clrcur", *DESTROY)
     assert (no["rule"], no["found"]) == ("VP_MISMATCH", "Empty")
 
