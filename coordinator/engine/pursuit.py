@@ -33,7 +33,7 @@ from coordinator.workflow.events import (
 )
 from coordinator.workflow.line import next_to_open
 from protocol.commands.bodies import LoadNewRegister
-from protocol.commands.command import SignedCommand
+from protocol.commands.command import SignedCommand, signed_command
 from protocol.history import History
 from protocol.identifiers import Nonce, UnitId
 from protocol.live import live_copies
@@ -325,7 +325,7 @@ def _command(request: Request, unit: UnitId) -> SignedCommand:
     one = request.progress_on(unit)
     if one is None:
         raise AssertionError("only targets of the request are asked")
-    return SignedCommand(
+    return signed_command(
         command=to_bytes(request.command(one.target)),
         approvals=one.approvals,
         contributions=one.contributions,

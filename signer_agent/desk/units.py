@@ -170,6 +170,7 @@ def would_be_found(
         ),
         before=state,
         after=after(state, command.body),
+        copies=(),
         at=command.not_before,
     )
     then = _with(history, receipt)
