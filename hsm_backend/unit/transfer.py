@@ -1,7 +1,8 @@
-"""A recovery unit gives its key to others, and they take it (`docs/decisions/0010`).
+"""A recovery unit gives its key to others, and they take it.
 
-The public rules (registers, receivers named once, a recovery unit) are in
-`protocol.commands.rules`; here is what needs the receivers' proofs, importer keys and secrets.
+`docs/decisions/0010-recovery-units.md`. The public rules (registers, receivers named once, a
+recovery unit) are in `protocol.commands.rules`; here is what needs the receivers' proofs, importer
+keys and secrets.
 """
 
 from hsm_backend.unit.memory import HeldImporterKey, Memory

@@ -108,9 +108,10 @@ class Held(StrEnum):
 
 
 class ExportKey(Variant, tag="export-key"):
-    """Recovery units: seals the register's key for each receiver (`docs/decisions/0010`).
+    """Recovery units: seals the register's key for each receiver.
 
-    Receivers in ascending order; only certificates by these vendor roots, ascending too, count.
+    `docs/decisions/0010-recovery-units.md`. Receivers in ascending order; only certificates by
+    these vendor roots, ascending too, count.
     """
 
     register: Held

@@ -145,6 +145,7 @@ class Pursuit:
             state=state.state,
             needed=needed,
             importer=importer,
+            receivers=(),
             approvals=(),
             contributions=(),
             outcome=Outcome.OPEN,
