@@ -8,6 +8,9 @@ from protocol.commands.bodies import (
     ClearCurrentRegister,
     ClearNewRegister,
     CommitNewRegister,
+    ExportKey,
+    GenerateRandom,
+    ImportKey,
     LoadNewRegister,
     RemoveAdministrator,
     SetAttribute,
@@ -51,6 +54,9 @@ TABLE: dict[type[Body], tuple[Need, Need]] = {
     SetClock: (Need.NONE, Need.SIGNATURE_THRESHOLD),
     SetControlPoint: (Need.REFUSED, Need.SIGNATURE_THRESHOLD),
     SetAttribute: (Need.REFUSED, Need.SIGNATURE_THRESHOLD),
+    GenerateRandom: (Need.REFUSED, Need.ONE),
+    ExportKey: (Need.REFUSED, Need.SIGNATURE_THRESHOLD),
+    ImportKey: (Need.REFUSED, Need.ONE),
     Zeroize: (Need.NONE, Need.ZEROIZE),
 }
 

@@ -11,7 +11,7 @@ from protocol.commands.bodies import AddAdministrator, Body, LoadNewRegister, Se
 from protocol.commands.command import Approval, Command
 from protocol.commands.effects import after
 from protocol.commands.quorum import signatures_needed
-from protocol.commands.rules import refusal_of
+from protocol.commands.rules import not_a_recovery_unit, refusal_of
 from protocol.displayable import shown
 from protocol.history import History
 from protocol.identifiers import (
@@ -170,6 +170,7 @@ def would_be_found(
         ),
         before=state,
         after=after(state, command.body),
+        copies=(),
         at=command.not_before,
     )
     then = _with(history, receipt)
@@ -237,9 +238,10 @@ def exit_roster_in_charter(
     )
 
 
-def unit_would_run(body: Body, state: UnitState) -> Refusal | None:
-    """The rule of the unit's own that refuses it in this state."""
-    refusal = refusal_of(body, state)
+def unit_would_run(body: Body, evidence: UnitEvidence) -> Refusal | None:
+    """The rule of the unit's own that refuses it in the state that is shown."""
+    state = state_of(evidence)
+    refusal = not_a_recovery_unit(body, evidence.unit.certificate.type) or refusal_of(body, state)
     if refusal is not None:
         return refusal
     needed = signatures_needed(body, state)

@@ -12,6 +12,10 @@ from protocol.commands.bodies import (
     ClearCurrentRegister,
     ClearNewRegister,
     CommitNewRegister,
+    ExportKey,
+    GenerateRandom,
+    Held,
+    ImportKey,
     LoadNewRegister,
     RemoveAdministrator,
     SetAttribute,
@@ -22,7 +26,7 @@ from protocol.commands.bodies import (
     Void,
     Zeroize,
 )
-from protocol.identifiers import SKI, VP, Instant, StateVersion
+from protocol.identifiers import SKI, VP, CommandId, Instant, StateVersion, UnitId
 from protocol.unit_state import (
     EMPTY,
     IMPRINT,
@@ -65,6 +69,30 @@ COMMITTED = Register(state=RegisterState.FULL_COMMITTED, vp=VP_1)
 VALID = Register(state=RegisterState.VALID, vp=VP_2)
 
 EXAMPLES: list[tuple[Body, UnitState, str, list[tuple[str, str, str]]]] = [
+    (
+        GenerateRandom(),
+        unit(),
+        "make a random master key",
+        [
+            (
+                "new register",
+                "Empty",
+                "Full uncommitted; the key's own VP comes with the receipts",
+            )
+        ],
+    ),
+    (
+        ExportKey(register=Held.NEW, vp=VP_1, receivers=(UnitId(VP_2),), vendor_roots=()),
+        unit(new=COMMITTED),
+        "export the new master key to 1 unit",
+        [("units that can hold the key", "this one", "1 more, once each has imported it")],
+    ),
+    (
+        ImportKey(export=CommandId(VP_2), source=ALICE.agent, vp=VP_1),
+        unit(),
+        "import the master key of a recovery unit",
+        [("new register", "Empty", "Full uncommitted, with this key")],
+    ),
     (
         adds(CAROL),
         unit(),
