@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -120,10 +121,26 @@ async def test_another_process_that_writes_is_waited_for_or_named(database: Data
     assert await names(database) == ["b", "others"]
 
 
+async def test_no_other_process_writes_between_what_is_read_and_written(
+    database: Database, path: Path
+):
+    other = sqlite3.connect(path, timeout=0)
+
+    async def read_and_put(connection: Connection) -> None:
+        assert (await connection.execute(_NAMES)).scalars() == []
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("INSERT INTO singles VALUES ('others', x'00')")
+        await put(connection, "a")
+
+    await database.write(read_and_put)
+    other.close()
+    assert await names(database) == ["a"]
+
+
 async def test_a_reader_keeps_no_snapshot(database: Database):
     seen = []
     for name in ("a", "b"):
-        await database.write(lambda connection, name=name: put(connection, name))
+        await database.write(partial(put, name=name))
         seen.append(await names(database))
         (idle,) = database._idle
         assert not idle.in_transaction

@@ -160,6 +160,9 @@ async def test_a_request_that_is_new_and_changed_in_one_transaction(cast: CastCo
     states = [(await cast.request(one)).state for one in (number, number + 1)]
     assert states == [RequestState.CANCELLED] * 2
     assert len(await cast.entries(EntryKind.ENDING)) == 2
+    ended = await cast.request(number)
+    await cast.ledger.change(lambda change: change.save(ended))
+    assert len(await cast.entries(EntryKind.ENDING)) == 2, "it had ended before"
     await is_as_stored(cast.ledger)
 
 

@@ -112,6 +112,8 @@ async def test_news_that_wait_are_told_with_the_next(
     await asyncio.gather(*waiting)
     told = await listener.take()
     assert [item.subject for item in told] == [feed.subject_of(news(one)) for one in "bca"]
+    await cast.ledger.change(telling("d"))
+    assert [item.subject for item in await listener.take()] == [feed.subject_of(news("d"))]
 
 
 async def test_who_joins_while_news_wait_is_told_each_once(
