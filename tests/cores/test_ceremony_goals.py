@@ -301,8 +301,8 @@ def test_a_plan_that_could_lock_everybody_out(signatures: int, revocations: int,
 
 def test_a_plan_by_which_one_person_could_be_alone():
     instance = Instance()
-    low = instance.charter.floor.but(signatures=1, revocations=1)
-    instance.charter = instance.charter.but(floor=low)
+    low = instance.charter.floor.but(signatures=1, revocations=1, exit_people=1)
+    instance.charter = instance.charter.but(floor=low, alone=True)
     text = FROM_PARTS.replace("signatures = 2", "signatures = 1")
     text = text.replace('parts = ["alice", "bob"]', 'parts = ["alice", "alice"]')
     instance.offered[ALICE.agent] = (vp_of(ALICE.part()), vp_of(ALICE.part("second")))
