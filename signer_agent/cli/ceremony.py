@@ -6,8 +6,8 @@ import click
 
 from quorate.commands import Group, pass_console
 from quorate.console import Console
-from quorate.prompts import PasswordSource, password_options
 from signer_agent.cli.agent import report
+from signer_agent.cli.ceremony_options import Manner, running_options
 from signer_agent.cli.tke.identity import party_option, say_whose_word
 from signer_agent.client.party import Party
 
@@ -17,9 +17,6 @@ _plan = click.argument("plan", type=click.Path(path_type=Path, dir_okay=False), 
 @click.group(cls=Group)
 def ceremony() -> None:
     """A whole ceremony as a file: what would happen, run it, go on with it, its report."""
-
-
-ceremony.add_command(report, "report")
 
 
 @ceremony.command()
@@ -44,68 +41,31 @@ async def check(console: Console, plan: Path, client: Party) -> None:
     foreseen(console, read, found)
 
 
-def _options(command: click.decorators.FC) -> click.decorators.FC:
-    for option in (
-        click.option(
-            "--confirmed",
-            multiple=True,
-            metavar="NAME",
-            help="for scripts: what the plan wants of NAME is done",
-        ),
-        click.option(
-            "--yes-destroy", metavar="INSTANCE", help="for scripts: keys may be lost, not asked"
-        ),
-        click.option("--timeout", "seconds", type=float, metavar="S", help="a step may take"),
-        click.option("--unsigned", "sign", flag_value=False, default=True, help="only file"),
-    ):
-        command = option(command)
-    return password_options(command)
-
-
 @ceremony.command()
 @_plan
-@_options
+@running_options
 @party_option
 @pass_console
-async def run(
-    console: Console,
-    plan: Path,
-    confirmed: tuple[str, ...],
-    yes_destroy: str | None,
-    seconds: float | None,
-    sign: bool,
-    password_source: PasswordSource,
-    client: Party,
-) -> None:
+async def run(console: Console, plan: Path, manner: Manner, client: Party) -> None:
     """Runs PLAN: files each command, signs it if you can, waits until it has run.
 
     Beside the plan it keeps a journal. It stops at the first request that is refused.
     """
     from signer_agent.cli.ceremony_running import go
 
-    await go(
-        console, client, plan, confirmed, yes_destroy, seconds, sign, password_source, begun=False
-    )
+    await go(console, client, plan, manner, begun=False)
 
 
 @ceremony.command()
 @_plan
-@_options
+@running_options
 @party_option
 @pass_console
-async def resume(
-    console: Console,
-    plan: Path,
-    confirmed: tuple[str, ...],
-    yes_destroy: str | None,
-    seconds: float | None,
-    sign: bool,
-    password_source: PasswordSource,
-    client: Party,
-) -> None:
+async def resume(console: Console, plan: Path, manner: Manner, client: Party) -> None:
     """Goes on with a ceremony that `run` has begun, from how the units are now."""
     from signer_agent.cli.ceremony_running import go
 
-    await go(
-        console, client, plan, confirmed, yes_destroy, seconds, sign, password_source, begun=True
-    )
+    await go(console, client, plan, manner, begun=True)
+
+
+ceremony.add_command(report)

@@ -11,14 +11,16 @@ from protocol.request import CeremonyStep
 from quorate import clock
 from quorate.console import Console
 from quorate.exits import Exit, Json, Trouble
-from quorate.prompts import PasswordSource, answer
+from quorate.prompts import answer
 from signer_agent.ceremonies.journal import Journal
 from signer_agent.ceremonies.run import Rows, Run
+from signer_agent.cli.ceremony_options import Manner
 from signer_agent.cli.ceremony_plan import read_plan
 from signer_agent.cli.ceremony_screens import losing
 from signer_agent.cli.screens import counted
 from signer_agent.cli.tke import destroying
-from signer_agent.cli.tke.filing import Manner, file_all
+from signer_agent.cli.tke.filing import Manner as Filing
+from signer_agent.cli.tke.filing import file_all
 from signer_agent.client.party import Party
 
 
@@ -26,17 +28,13 @@ async def go(
     console: Console,
     client: Party,
     path: Path,
-    confirmed: Sequence[str],
-    yes_destroy: str | None,
-    seconds: float | None,
-    sign: bool,
-    source: PasswordSource,
+    manner: Manner,
     *,
     begun: bool,
 ) -> None:
     """Runs the plan to its end, or goes on with it where it was `begun`."""
     plan, text = read_plan(path, client)
-    destroying.check_name(client, yes_destroy)
+    destroying.check_name(client, manner.yes_destroy)
     opened = Journal.load(path, text) if begun else Journal.begin(path, text, at=clock.now())
     # One object is the whole result, so what single commands say is progress then.
     inner = console
@@ -47,20 +45,20 @@ async def go(
     async def do(step: Step, rows: Rows, label: CeremonyStep, key: str) -> None:
         where = counted(len(step.targets), "unit")
         inner.say(f"{label.step:>2}  {title(step.body, lambda _: None)}, on {where}")
-        manner = Manner(
+        filing = Filing(
             plan.purpose,
             wait=True,
-            seconds=seconds,
+            seconds=manner.seconds,
             minutes=None,
             idempotency_key=key,
-            sign=sign,
+            sign=manner.sign,
             step=label,
         )
-        await file_all(client, inner, [step.body], rows, manner, source)
+        await file_all(client, inner, [step.body], rows, filing, manner.passwords)
 
     def confirm(wanted: Confirmation) -> None:
         inner.say(f"    {wanted.who}: {wanted.text}")
-        if wanted.who in confirmed:
+        if wanted.who in manner.confirmed:
             return
         question = f"{wanted.who}, is it done? Type your name:"
         said = answer(inner, question, instead=f"--confirmed {wanted.who}")
@@ -77,10 +75,10 @@ async def go(
     def lost(step: Step, what: Sequence[str]) -> None:
         for text in what:
             inner.say(f"    ! {text}")
-        if yes_destroy is None and sys.stdin is not None and sys.stdin.isatty():
+        if manner.yes_destroy is None and sys.stdin is not None and sys.stdin.isatty():
             destroying.confirm(inner, client, None)
             return
-        trouble = losing(client.instance, yes_destroy, what)
+        trouble = losing(client.instance, manner.yes_destroy, what)
         if trouble is not None:
             raise trouble
 

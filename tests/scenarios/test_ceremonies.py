@@ -129,3 +129,13 @@ def test_a_plan_for_another_instance_or_that_isnt_one(stack: Rehearsal):
     assert alice.refused("ceremony", "check", missing, code=2)["exit"] == "usage"
     fresh = written(stack, "fresh.toml", CHANGE)
     assert "begun" in alice.refused("ceremony", "resume", fresh)["message"]
+
+
+def test_tkes_guided_recovery_has_nothing_to_do_where_all_units_have_the_key(stack: Rehearsal):
+    alice = stack.people[0]
+    plan = str(stack.directory / "recover.toml")
+    done = alice.run("tke", "auto-recover", "--plan", plan, password=True).data
+    assert (done["taken"], done["requests"]) == (0, [])
+    assert "is there already" in alice.refused("tke", "auto-recover", "--plan", plan)["message"]
+    short = ("tke", "auto-init", "--plan", plan + "2", "--administrator", "alice")
+    assert "--signature N" in alice.refused(*short, code=2)["next"]
