@@ -31,6 +31,7 @@ GROUPS: Mapping[str, str] = {
     "requests": "coordinator.cli.requests:requests",
     "accounts": "coordinator.cli.accounts:accounts",
     "invite": "coordinator.cli.invite:invite",
+    "ceremony": "signer_agent.cli.ceremony:ceremony",
     "tke": "signer_agent.cli.tke.group:tke",
     "unit": "hsm_backend.cli.unit:unit",
     "coordinator": "coordinator.cli.coordinator:coordinator",
@@ -56,6 +57,7 @@ _ROWS = (
     _Row("Operators", ("login",), "also logout, whoami"),
     _Row("", ("requests",), "list, show, watch, cancel, void, refile, proceed"),
     _Row("", ("accounts", "invite")),
+    _Row("Everybody", ("ceremony",), "a whole ceremony as a file: check, run, resume, report"),
     _Row(
         "TKE users",
         ("tke",),

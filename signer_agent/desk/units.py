@@ -7,7 +7,14 @@ with, `protocol.standing` says.
 from dataclasses import replace
 
 from protocol.charter import CharterUnit
-from protocol.commands.bodies import AddAdministrator, Body, LoadNewRegister, SetThresholds, Zeroize
+from protocol.commands.bodies import (
+    AddAdministrator,
+    Body,
+    GenerateRandom,
+    LoadNewRegister,
+    SetThresholds,
+    Zeroize,
+)
 from protocol.commands.command import Approval, Command
 from protocol.commands.effects import after
 from protocol.commands.quorum import signatures_needed
@@ -156,7 +163,11 @@ def would_be_found(
     A receipt as it would be, signed by all who could, is judged as if it had happened.
     """
     history, chain = evidence.history, book.trusted
-    if history is None or chain is None or isinstance(command.body, LoadNewRegister | Zeroize):
+    if (
+        history is None
+        or chain is None
+        or isinstance(command.body, LoadNewRegister | GenerateRandom | Zeroize)
+    ):
         return ()
     state = history.state
     receipt = Receipt(

@@ -174,6 +174,14 @@ def test_an_export_shows_who_would_get_the_key():
     assert found.screen.title == "export the new master key to 2 units"
 
 
+def test_a_random_key_is_shown_as_what_it_is():
+    world, desks = world_with_desks(3, 4)
+    (source,) = (one for one in world.units if one.certificate.type is UnitType.RECOVERY)
+    found = desks[1].reviewed(world.open(GenerateRandom(), targets=[source]))
+    assert found.screen.title == "make a random master key"
+    assert found.screen.needed == 1
+
+
 Bend = Callable[[World, CastUnit, list[CastUnit]], RequestNews]
 
 

@@ -29,6 +29,8 @@ COMMANDS = {
     "cryptounit-cp-eddsa": "control_points",
     "cryptounit-cp-sig-other": "control_points",
     "cryptounit-zeroize": "zeroize",
+    "auto-init": "auto",
+    "auto-mk-recover": "auto",
     "sigkeys": "sigkeys",
     "sigkey-add": "sigkeys",
     "sigkey-rm": "sigkeys",
@@ -43,6 +45,7 @@ COMMANDS = {
 ALIASES = {
     "cryptounit-exit-impr": "cryptounit-thrhld-set",
     "cryptounit-mks": "cryptounit-mk",
+    "auto-recover": "auto-mk-recover",
 }
 """Other names that TKE has for some of them."""
 
