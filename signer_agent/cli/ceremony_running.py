@@ -87,6 +87,8 @@ async def go(
         taken = await run.to_the_end()
     except Trouble as trouble:
         trouble.data = {**trouble.data, **_so_far(opened)}
+        if trouble.exit is Exit.WAITING:
+            trouble.next = f"quorate ceremony resume {path}"
         raise
     console.say(f"✓ {plan.ceremony}: reached, {counted(taken, 'command')} now")
     console.say("Next: quorate agent report DIR, by a custodian whose agent followed it")

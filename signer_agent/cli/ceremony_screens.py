@@ -24,7 +24,8 @@ def tell(console: Console, plan: Plan, found: Forecast, units: Units) -> None:
         for text in (*_signatures(one), *(f"! {caution}" for caution in one.cautions)):
             for line in wrapped(text, console.wide - len(_INDENT)):
                 console.say(f"{_INDENT}{line}")
-    for wanted in plan.confirm:
+    left = {one.step.stage for one in found.steps}
+    for wanted in (one for one in plan.confirm if one.before in left):
         console.say(f"    before {wanted.before}, {wanted.who} confirms: {wanted.text}")
     for warning in found.warnings:
         console.say(f"! {warning}")
