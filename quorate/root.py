@@ -32,6 +32,7 @@ GROUPS: Mapping[str, str] = {
     "accounts": "coordinator.cli.accounts:accounts",
     "invite": "coordinator.cli.invite:invite",
     "ceremony": "signer_agent.cli.ceremony:ceremony",
+    "repair": "signer_agent.cli.repair:repair",
     "tke": "signer_agent.cli.tke.group:tke",
     "unit": "hsm_backend.cli.unit:unit",
     "coordinator": "coordinator.cli.coordinator:coordinator",
@@ -58,6 +59,7 @@ _ROWS = (
     _Row("", ("requests",), "list, show, watch, cancel, void, refile, proceed"),
     _Row("", ("accounts", "invite")),
     _Row("Everybody", ("ceremony",), "a whole ceremony as a file: check, run, resume, report"),
+    _Row("", ("repair",), "units that differ: the fewest commands that make them equal"),
     _Row(
         "TKE users",
         ("tke",),

@@ -1,9 +1,9 @@
 """What a ceremony would do from here, before anyone is troubled."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from protocol.ceremony.goals import Exported, Obstacle, Situation, Step, UnitView, next_step
+from protocol.ceremony.goals import Exported, Next, Obstacle, Situation, Step, UnitView, next_step
 from protocol.ceremony.plan import Plan
 from protocol.charter import Charter
 from protocol.commands.bodies import ExportKey, GenerateRandom, LoadNewRegister
@@ -49,14 +49,21 @@ class Forecast:
 
 def forecast(plan: Plan, situation: Situation) -> Forecast:
     """Plays the ceremony on the units as they are now, by the units' own rules."""
+    return play(lambda then: next_step(plan, then), situation, plan.parts)
+
+
+def play(
+    find: Callable[[Situation], Next], situation: Situation, parts: Sequence[PersonName] = ()
+) -> Forecast:
+    """Plays what `find` finds, step after step. `parts` are who would give one each."""
     steps: list[Foreseen] = []
     while len(steps) < MOST_STEPS:
-        step = next_step(plan, situation)
+        step = find(situation)
         if step is None or isinstance(step, Obstacle):
-            return Forecast(tuple(steps), step, _warnings(plan, situation))
+            return Forecast(tuple(steps), step, _warnings(parts, situation))
         steps.append(_foreseen(step, situation))
         if steps[-1].refusal is not None:
-            return Forecast(tuple(steps), None, _warnings(plan, situation))
+            return Forecast(tuple(steps), None, _warnings(parts, situation))
         situation = _done(step, situation)
     raise AssertionError("a ceremony that doesn't end")
 
@@ -114,7 +121,7 @@ def _exported(body: ExportKey, source: UnitId, situation: Situation) -> Exported
     )
 
 
-def _warnings(plan: Plan, then: Situation) -> tuple[str, ...]:
+def _warnings(parts: Sequence[PersonName], then: Situation) -> tuple[str, ...]:
     """What is so once the ceremony is over, as far as it gets."""
     found: dict[str, None] = {}
     for unit in then.units:
@@ -128,7 +135,7 @@ def _warnings(plan: Plan, then: Situation) -> tuple[str, ...]:
             )
         if _one_is_enough(then.charter, unit):
             found["one person alone could sign what needs the signature threshold"] = None
-    if plan.parts and len(set(plan.parts)) < len(plan.parts):
+    if len(set(parts)) < len(parts):
         found["one person would know more than one part of the master key"] = None
     return tuple(found)
 

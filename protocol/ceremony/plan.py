@@ -52,6 +52,8 @@ class Stage(StrEnum):
     COMMIT = "commit"
     ACTIVATE = "activate"
     REMOVE = "remove"
+    SWITCHES = "control points and attributes"
+    CLEAR = "clear"
 
 
 STAGES: dict[CeremonyKind, tuple[Stage, ...]] = {

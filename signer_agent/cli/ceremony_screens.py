@@ -19,11 +19,7 @@ _INDENT = " " * 4
 def tell(console: Console, plan: Plan, found: Forecast, units: Units) -> None:
     """The steps, then what is in the way, then what to think about."""
     console.say(f"{plan.ceremony}, {units.instance}: {counted(len(found.steps), 'command')}")
-    for number, one in enumerate(found.steps, start=1):
-        console.say(f"{number:>2}  {_step(one, units)}")
-        for text in (*_signatures(one), *(f"! {caution}" for caution in one.cautions)):
-            for line in wrapped(text, console.wide - len(_INDENT)):
-                console.say(f"{_INDENT}{line}")
+    say_steps(console, found, units)
     left = {one.step.stage for one in found.steps}
     for wanted in (one for one in plan.confirm if one.before in left):
         console.say(f"    before {wanted.before}, {wanted.who} confirms: {wanted.text}")
@@ -33,6 +29,15 @@ def tell(console: Console, plan: Plan, found: Forecast, units: Units) -> None:
         console.say("✓ reached already: nothing is to be done")
     elif found.possible:
         console.say("✓ nothing known is in the way")
+
+
+def say_steps(console: Console, found: Forecast, units: Units) -> None:
+    """The commands in their order, each with who must sign it."""
+    for number, one in enumerate(found.steps, start=1):
+        console.say(f"{number:>2}  {_step(one, units)}")
+        for text in (*_signatures(one), *(f"! {caution}" for caution in one.cautions)):
+            for line in wrapped(text, console.wide - len(_INDENT)):
+                console.say(f"{_INDENT}{line}")
 
 
 def _step(one: Foreseen, units: Units) -> str:
@@ -66,7 +71,17 @@ def foreseen(console: Console, plan: Plan, found: Forecast) -> None:
 
 def as_json(plan: Plan, found: Forecast) -> dict[str, Json]:
     """A forecast for scripts."""
-    steps: list[Json] = [
+    return {
+        "ceremony": plan.ceremony.value,
+        "possible": found.possible,
+        "steps": steps_as_json(found),
+        "warnings": list(found.warnings),
+    }
+
+
+def steps_as_json(found: Forecast) -> list[Json]:
+    """The steps of a forecast for scripts."""
+    return [
         {
             "stage": one.step.stage.value,
             "command": kind_of(one.step.body),
@@ -77,12 +92,6 @@ def as_json(plan: Plan, found: Forecast) -> dict[str, Json]:
         }
         for one in found.steps
     ]
-    return {
-        "ceremony": plan.ceremony.value,
-        "possible": found.possible,
-        "steps": steps,
-        "warnings": list(found.warnings),
-    }
 
 
 def losing(instance: str, given: str | None, what: Sequence[str]) -> Trouble | None:

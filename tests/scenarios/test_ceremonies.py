@@ -139,3 +139,25 @@ def test_tkes_guided_recovery_has_nothing_to_do_where_all_units_have_the_key(sta
     assert "is there already" in alice.refused("tke", "auto-recover", "--plan", plan)["message"]
     short = ("tke", "auto-init", "--plan", plan + "2", "--administrator", "alice")
     assert "--signature N" in alice.refused(*short, code=2)["next"]
+
+
+def test_a_unit_that_differs_is_repaired_by_signed_requests(stack: Rehearsal):
+    alice, bob, _ = stack.people
+    alice.select(1)
+    number = alice.file("cryptounit-cp-btc", "set")
+    bob.approve(number)
+    alice.wait(number)
+    alice.select()
+    found = alice.run("repair", "plan").data
+    assert [one["command"] for one in found["steps"]] == ["set-control-point"]
+    assert found["requests"] == []
+    filed = alice.run("repair", "plan", "--file", "--purpose", "drift of Tuesday").data
+    (request,) = filed["requests"]
+    for who in (alice, bob):
+        who.approve(request)
+    assert alice.wait(request)["state"] == "executed"
+    assert alice.run("repair", "plan").data["steps"] == []
+    assert alice.run("tke", "cryptounit-compare").data["differ"] == []
+    liked = alice.run("repair", "plan", "--like", "2").data
+    assert liked["steps"] == []
+    assert alice.refused("repair", "plan", "--like", "9", code=2)["expected"] == "1 to 4"
