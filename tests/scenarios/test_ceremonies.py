@@ -10,6 +10,10 @@ from coordinator.rehearsal.ceremony import Ceremony
 from coordinator.rehearsal.kit import Rehearsal
 from coordinator.rehearsal.plan import Plan, Silent
 from protocol.commands.bodies import kind_of
+from protocol.location import UnitType
+from signer_agent.cli.tke.failover import with_failover
+from tests.cast.charters import charter_unit
+from tests.cast.units import CastUnit
 
 pytestmark = [pytest.mark.timeout(300)]
 
@@ -161,3 +165,16 @@ def test_a_unit_that_differs_is_repaired_by_signed_requests(stack: Rehearsal):
     liked = alice.run("repair", "plan", "--like", "2").data
     assert liked["steps"] == []
     assert alice.refused("repair", "plan", "--like", "9", code=2)["expected"] == "1 to 4"
+
+
+def test_a_host_without_a_new_failover_unit_changes_no_charter(stack: Rehearsal):
+    offered = str(stack.stack.units_file)
+    said = stack.people[0].refused("tke", "failover-enable", "--units", offered)
+    assert "no failover unit in it that the charter lacks" in said["message"]
+    stranger = CastUnit(4, kind=UnitType.FAILOVER)
+    now = (charter_unit(CastUnit(1)), charter_unit(CastUnit(3, kind=UnitType.RECOVERY)))
+    others = (charter_unit(stranger), charter_unit(CastUnit(2)))
+    assert {unit.id for unit in with_failover(now, others)} == {
+        stranger.id,
+        *(unit.id for unit in now),
+    }

@@ -29,6 +29,7 @@ COMMANDS = {
     "cryptounit-cp-eddsa": "control_points",
     "cryptounit-cp-sig-other": "control_points",
     "cryptounit-zeroize": "zeroize",
+    "failover-enable": "failover",
     "auto-init": "auto",
     "auto-mk-recover": "auto",
     "sigkeys": "sigkeys",

@@ -18,6 +18,7 @@ _SUBJECTS = (
     ("", ("cryptounit-mk-clrnew", "cryptounit-mk-clrcur")),
     ("Control points", ("cryptounit-cp-btc", "cryptounit-cp-eddsa", "cryptounit-cp-sig-other")),
     ("Everything", ("cryptounit-zeroize",)),
+    ("Failover", ("failover-enable",)),
     ("Guided runs", ("auto-init", "auto-mk-recover", "auto-recover")),
 )
 _WIDE = 20
