@@ -283,6 +283,7 @@ def _progress(unit: CastUnit, opening: Opening, body: Body, needed: int) -> Targ
         state=seen.state,
         needed=needed,
         importer=None,
+        receivers=(),
         approvals=(),
         contributions=(),
         outcome=Outcome.OPEN,

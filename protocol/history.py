@@ -9,7 +9,7 @@ is a Violation; what people make of one that does is `protocol.standing`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from protocol.commands.bodies import LoadNewRegister, SetClock, Zeroize
+from protocol.commands.bodies import ExportKey, GenerateRandom, LoadNewRegister, SetClock, Zeroize
 from protocol.commands.command import Command
 from protocol.commands.effects import after
 from protocol.commands.quorum import signatures_needed
@@ -131,10 +131,13 @@ def _receipt_holds(receipt: Receipt) -> None:
     if refusal is not None:
         raise Violation(f"a command ran against the rule {refusal.rule}")
     _signed_by_enough(command, receipt)
-    loads = isinstance(command.body, LoadNewRegister)
+    loads = isinstance(command.body, LoadNewRegister | GenerateRandom)
     loaded = receipt.after.new.vp if loads else None
     if loads and loaded is None:
         raise Violation("a load that left the new register empty")
+    receivers = command.body.receivers if isinstance(command.body, ExportKey) else ()
+    if tuple(copy.receiver for copy in receipt.copies) != receivers:
+        raise Violation("copies of a key for others than the command names")
     if receipt.after != after(receipt.before, command.body, loaded=loaded):
         raise Violation("the state changed otherwise than the command says")
 

@@ -23,6 +23,7 @@ from protocol.identifiers import (
 )
 from protocol.refusals import Refusal
 from protocol.schema import Struct, Variant
+from protocol.sealing.copies import SealedCopy
 from protocol.signing.labels import Label, digest
 from protocol.signing.statements import Signed, open_statement
 from protocol.unit_identity import unit_id
@@ -57,7 +58,7 @@ class Receipt(Variant, tag="receipt"):
     """One executed command: what was signed, by whom, and what it changed.
 
     `version` is the state version that it led to, `approvals` the signatures that counted, `at`
-    the unit's clock.
+    the unit's clock. An export's has a copy for each receiver, in the order of its command.
     """
 
     unit: UnitId
@@ -68,6 +69,7 @@ class Receipt(Variant, tag="receipt"):
     approvals: tuple[Approval, ...]
     before: UnitState
     after: UnitState
+    copies: Annotated[tuple[SealedCopy, ...], msgspec.Meta(max_length=32)]
     at: Instant
 
     def parsed(self) -> Command:

@@ -53,6 +53,13 @@ class Rule(StrEnum):
     REGISTER_EMPTY = "REGISTER_EMPTY"
     VP_MISMATCH = "VP_MISMATCH"
     SAME_KEY_AGAIN = "SAME_KEY_AGAIN"
+    # recovery units
+    NOT_A_RECOVERY_UNIT = "NOT_A_RECOVERY_UNIT"
+    RECEIVERS = "RECEIVERS"
+    RECEIVER_UNPROVEN = "RECEIVER_UNPROVEN"
+    RECEIVER_UNLIKE = "RECEIVER_UNLIKE"
+    EXPORT_UNPROVEN = "EXPORT_UNPROVEN"
+    COPY_UNREADABLE = "COPY_UNREADABLE"
     # the rest
     CONTROL_POINT_UNKNOWN = "CONTROL_POINT_UNKNOWN"
     ATTRIBUTE_UNKNOWN = "ATTRIBUTE_UNKNOWN"
@@ -74,6 +81,7 @@ class Rule(StrEnum):
     STORAGE_ALTERED = "STORAGE_ALTERED"
     KEY_NAME = "KEY_NAME"
     KEY_EXISTS = "KEY_EXISTS"
+    TOO_MANY_KEYS = "TOO_MANY_KEYS"
     NO_SUCH_KEY = "NO_SUCH_KEY"
     KEY_DELETED = "KEY_DELETED"
     KEY_MOVED_ON = "KEY_MOVED_ON"
@@ -258,10 +266,33 @@ FACTS: dict[Rule, Facts] = {
         48,
     ),
     Rule.SAME_KEY_AGAIN: Facts(
-        "the parts make the key that the current register holds already",
-        "take at least one other part",
+        "it is the key that the current register holds already",
+        "take at least one other part, or nothing: the unit has it",
         80,
         80,
+    ),
+    Rule.NOT_A_RECOVERY_UNIT: Facts(
+        "only a recovery unit makes a random master key or exports one",
+        "choose a recovery unit of the instance",
+    ),
+    Rule.RECEIVERS: Facts(
+        "an export names its receivers and the vendor roots of their certificates, each once",
+        "name them in ascending order",
+    ),
+    Rule.RECEIVER_UNPROVEN: Facts(
+        "a receiver's certificate, state or importer key doesn't hold", _SIGN_AGAIN
+    ),
+    Rule.RECEIVER_UNLIKE: Facts(
+        "a receiver hasn't the administrators and thresholds of the recovery unit",
+        "make them the same first: quorate tke cryptounit-compare",
+    ),
+    Rule.EXPORT_UNPROVEN: Facts(
+        "the receipt that came along isn't of that export, of that key, for this crypto unit",
+        "export the key again",
+        can_still_run=True,
+    ),
+    Rule.COPY_UNREADABLE: Facts(
+        "the exported copy can't be opened with the importer key", "export the key again"
     ),
     Rule.CONTROL_POINT_UNKNOWN: Facts(
         "there is no such control point", "choose a number from 0 to 127", 80, 46
@@ -324,6 +355,10 @@ FACTS: dict[Rule, Facts] = {
         "choose another name",
     ),
     Rule.KEY_EXISTS: Facts("another key has that id", "draw another id"),
+    Rule.TOO_MANY_KEYS: Facts(
+        "key storage holds as many keys as it can",
+        "delete some: their room is free when they can't be restored any more",
+    ),
     Rule.NO_SUCH_KEY: Facts("there is no such key", "look: quorate keys list"),
     Rule.KEY_DELETED: Facts(
         "the key is deleted", "while its time lasts: quorate keys restore; else nothing"

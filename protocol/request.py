@@ -13,7 +13,7 @@ from typing import Annotated
 import msgspec
 
 from protocol.commands.bodies import Body, Void
-from protocol.commands.command import Approval, Command, Contribution
+from protocol.commands.command import Approval, Command, Contribution, ReceiverProof
 from protocol.displayable import AccountName, InstanceName, Purpose, Reason
 from protocol.identifiers import (
     DAY,
@@ -186,7 +186,8 @@ class TargetProgress(Struct):
     """How far a request is on one unit.
 
     `state` is the unit's at opening; `needed` is how many signatures count as enough; `importer` is
-    the unit's signed importer key for a load. `receipt` is there when it ran, `refusal` when the
+    the unit's signed importer key for a load, `receivers` prove those of an export. `receipt` is
+    there when it ran, `refusal` when the
     unit said No last. `reachable` is the coordinator's word only.
     """
 
@@ -194,6 +195,7 @@ class TargetProgress(Struct):
     state: UnitState
     needed: int
     importer: Signed | None
+    receivers: Annotated[tuple[ReceiverProof, ...], msgspec.Meta(max_length=32)]
     approvals: tuple[Approval, ...]
     contributions: tuple[Contribution, ...]
     outcome: Outcome

@@ -31,6 +31,8 @@ GROUPS: Mapping[str, str] = {
     "requests": "coordinator.cli.requests:requests",
     "accounts": "coordinator.cli.accounts:accounts",
     "invite": "coordinator.cli.invite:invite",
+    "ceremony": "signer_agent.cli.ceremony:ceremony",
+    "repair": "signer_agent.cli.repair:repair",
     "tke": "signer_agent.cli.tke.group:tke",
     "keys": "hsm_backend.cli.keys:keys",
     "key-user": "signer_agent.cli.key_user:key_user",
@@ -58,6 +60,8 @@ _ROWS = (
     _Row("Operators", ("login",), "also logout, whoami"),
     _Row("", ("requests",), "list, show, watch, cancel, void, refile, proceed"),
     _Row("", ("accounts", "invite")),
+    _Row("Everybody", ("ceremony",), "a whole ceremony as a file: check, run, resume, report"),
+    _Row("", ("repair",), "units that differ: the fewest commands that make them equal"),
     _Row(
         "TKE users",
         ("tke",),

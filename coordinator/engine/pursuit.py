@@ -32,8 +32,8 @@ from coordinator.workflow.events import (
     Unfit,
 )
 from coordinator.workflow.line import next_to_open
-from protocol.commands.bodies import LoadNewRegister
-from protocol.commands.command import SignedCommand
+from protocol.commands.bodies import ExportKey, ImportKey, LoadNewRegister
+from protocol.commands.command import ReceiverProof, SignedCommand
 from protocol.history import History
 from protocol.identifiers import Nonce, UnitId
 from protocol.live import live_copies
@@ -43,6 +43,7 @@ from protocol.request import Opening, Request, RequestState, TargetProgress
 from protocol.schema import to_bytes
 from protocol.sealing.importer import ImporterKey
 from protocol.signing.statements import Signed
+from protocol.unit_identity import unit_id
 from protocol.violations import Violation
 from quorate.crash_points import crash_point
 from quorate.exits import Trouble
@@ -213,18 +214,29 @@ class Pursuit:
             return False
         opening: Opening | None = None
         importers: dict[UnitId, tuple[Signed, ImporterKey]] = {}
-        if isinstance(request.filing.body, LoadNewRegister):
+        receivers: tuple[ReceiverProof, ...] = ()
+        body = request.filing.body
+        if isinstance(body, LoadNewRegister | ExportKey):
             # The units make importer keys for this very opening before anybody is asked.
             opening = await self._ledger.change(
                 lambda change: fix(self._ledger, change, request, charter, list(needed))
             )
+        if isinstance(body, LoadNewRegister) and opening is not None:
             for unit in opening.targets:
                 importers[unit] = await self._units.importer_key(unit, opening.digest)
+        if isinstance(body, ExportKey) and opening is not None:
+            digest = opening.digest
+            receivers = tuple(
+                await asyncio.gather(
+                    *(self._units.receiver_proof(unit, digest) for unit in body.receivers)
+                )
+            )
 
         async def open_it(change: Change) -> None:
             fixed = opening or await fix(self._ledger, change, request, charter, list(needed))
             targets = tuple(
-                progress(states[unit], needed[unit], importers.get(unit)) for unit in fixed.targets
+                progress(states[unit], needed[unit], importers.get(unit), receivers)
+                for unit in fixed.targets
             )
             logged = (EntryKind.OPENING, to_bytes(fixed))
             await _apply(change, request.id, Opened(fixed, targets), logged)
@@ -256,7 +268,7 @@ class Pursuit:
     async def _prepare(self, request: Request, units: tuple[UnitId, ...]) -> bool:
         """Asks every unit for the full check, at once."""
         answers = await asyncio.gather(
-            *(self._units.prepare(unit, _command(request, unit)) for unit in units),
+            *(self._prepare_on(request, unit) for unit in units),
             return_exceptions=True,
         )
         prepared: dict[UnitId, tuple[Signed, RefusalAnswer] | None] = {}
@@ -269,6 +281,28 @@ class Pursuit:
         await self._apply(request.id, Prepared(prepared), *logged)
         return not any(
             answer is not None and answer[1].can_still_run for answer in prepared.values()
+        )
+
+    async def _prepare_on(
+        self, request: Request, unit: UnitId
+    ) -> tuple[Signed, RefusalAnswer] | None:
+        return await self._units.prepare(unit, await self._command(request, unit))
+
+    async def _command(self, request: Request, unit: UnitId) -> SignedCommand:
+        """The command for a unit, with all that has come for it and what it needs besides."""
+        one = request.progress_on(unit)
+        if one is None:
+            raise AssertionError("only targets of the request are asked")
+        body = request.filing.body
+        export = None
+        if isinstance(body, ImportKey):
+            export = await self._units.receipt(unit_id(body.source), body.export)
+        return SignedCommand(
+            command=to_bytes(request.command(one.target)),
+            approvals=one.approvals,
+            contributions=one.contributions,
+            receivers=one.receivers,
+            export=export,
         )
 
     async def _execute(self, request: Request, units: tuple[UnitId, ...]) -> bool:
@@ -289,7 +323,7 @@ class Pursuit:
             change = await self._ledger.within(connection)
             await _apply(change, request.id, Ran(unit, receipt), logged)
 
-        outcome = await self._units.execute(unit, _command(request, unit), ran)
+        outcome = await self._units.execute(unit, await self._command(request, unit), ran)
         if outcome is None:
             return True  # stored with its receipt, here or by `_follow`
         refusal, answer = outcome
@@ -319,14 +353,3 @@ async def _apply(
             change.writes(Write.PREPARED)
         elif not logged:
             change.writes(Write.COURSE)
-
-
-def _command(request: Request, unit: UnitId) -> SignedCommand:
-    one = request.progress_on(unit)
-    if one is None:
-        raise AssertionError("only targets of the request are asked")
-    return SignedCommand(
-        command=to_bytes(request.command(one.target)),
-        approvals=one.approvals,
-        contributions=one.contributions,
-    )

@@ -42,9 +42,10 @@ async def check_seen(ledger: Ledger, change: Change, note: bytes) -> None:
     held = seen.size <= grown.size
     if held and await record.root_at(change.connection, seen.size) == seen.root:
         return
-    if not ledger.rolled_back:
+    if await singles.get(change.connection, _NAME) is None:  # a transaction before may have failed
         await singles.put(change.connection, _NAME, note)
         change.log(EntryKind.ALARM, note)
+    if not ledger.rolled_back:
         ledger.rolled_back = True
         _say()
 

@@ -17,9 +17,9 @@ from coordinator.store.connection import Connection
 from coordinator.store.database import Database
 from hsm_backend.client.driver import Outcome, Ran, Refused, UnitDriver
 from protocol.commands.bodies import Zeroize
-from protocol.commands.command import SignedCommand
+from protocol.commands.command import ReceiverProof, SignedCommand
 from protocol.history import History, verify_history
-from protocol.identifiers import Digest, IdentityKey, Nonce, StateVersion, UnitId, short
+from protocol.identifiers import CommandId, Digest, IdentityKey, Nonce, StateVersion, UnitId, short
 from protocol.receipts import (
     Receipt,
     RefusalAnswer,
@@ -32,7 +32,7 @@ from protocol.receipts import (
 from protocol.schema import from_bytes
 from protocol.sealing.importer import ImporterKey, open_importer_key
 from protocol.signing.statements import Signed
-from protocol.unit_identity import UnitCertificate
+from protocol.unit_identity import CertifiedUnit, UnitCertificate
 from protocol.violations import Violation
 from quorate.crash_points import crash_point
 from quorate.exits import Trouble
@@ -65,6 +65,7 @@ class Units:
         self._identities: dict[UnitId, IdentityKey] = {}
         self._histories: dict[UnitId, History] = {}
         self._certificates: dict[UnitId, UnitCertificate] = {}
+        self._certified: dict[UnitId, CertifiedUnit] = {}
         self._locks: dict[UnitId, asyncio.Lock] = {}
         self._reachable: dict[UnitId, bool] = {}
         self._watching: set[asyncio.Task[None]] = set()
@@ -110,6 +111,30 @@ class Units:
         """The unit's importer key for a request, its signature verified."""
         signed = await self._ask(unit, lambda driver: driver.importer_key(unit, request))
         return signed, open_importer_key(signed, self._identity(unit))
+
+    async def receiver_proof(self, unit: UnitId, request: Digest) -> ReceiverProof:
+        """What proves the unit a receiver of an export with this request digest."""
+        certified = self._certified.get(unit)
+        if certified is None:
+            raise Unavailable(f"crypto unit {short(unit)} was never in reach")
+        importer, key = await self.importer_key(unit, request)
+        state, answer = await self.state(unit, (self._nonce(),))
+        if (key.version, key.state) != (answer.version, answer.state_digest):
+            raise Unavailable(f"crypto unit {short(unit)} went on meanwhile")
+        return ReceiverProof(certified=certified, state=state, importer=importer)
+
+    async def receipt(self, unit: UnitId, command: CommandId) -> Signed | None:
+        """The receipt of a command that the unit has run, by its verified history."""
+        history = self._histories.get(unit)
+        for place, entry in enumerate(() if history is None else history.entries):
+            if isinstance(entry, Receipt) and entry.parsed().id == command:
+                found = await self._database.read(
+                    lambda connection, place=place: histories.page(  # type: ignore[misc]
+                        connection, unit, place, 1
+                    )
+                )
+                return found[0] if found else None
+        return None
 
     async def prepare(
         self, unit: UnitId, command: SignedCommand
@@ -235,6 +260,7 @@ class Units:
             await self._until_stored(partial(self._database.write, keep))
             self._identities[unit] = identity
             self._certificates[unit] = certificate
+            self._certified[unit] = one
             self._drivers[unit] = host
             self._spawn(self._watch(unit))
 

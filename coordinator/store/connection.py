@@ -5,6 +5,7 @@ statements do. So a statement goes there once, with all its rows, and what it gi
 it; SQLAlchemy's own way through aiosqlite goes four times.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -92,8 +93,16 @@ class Connection:
         compiled = _sql(statement)
         await self._raw.executemany(
             compiled.sql,
-            [{**compiled.fixed, **values} for values in each],
+            self._while_it_lasts([{**compiled.fixed, **values} for values in each]),
         )
+
+    def _while_it_lasts(self, each: Sequence[Values]) -> Iterator[Values]:
+        # A full disk may end the transaction: what was on its way already would be stored alone.
+        # sqlite3 asks for each row on the connection's thread, just before it is written.
+        for values in each:
+            if not self._raw.in_transaction:
+                raise sqlite3.OperationalError("the transaction has ended before its end")
+            yield values
 
     async def changed(self, statement: Statement, values: Values | None = None) -> int:
         """Runs a statement; how many rows it has changed."""

@@ -38,6 +38,7 @@ class Database:
         self._writing = writing
         self._idle: list[aiosqlite.Connection] = []
         self._may_read = asyncio.Semaphore(MAX_READERS)
+        self._closed = False
         self.at_the_end: Last | None = None
         self._queue: asyncio.Queue[tuple[Work[Any], asyncio.Future[Any]]] = asyncio.Queue(1024)
         self._writer = asyncio.create_task(self._write_groups(), name="database writer")
@@ -64,7 +65,10 @@ class Database:
                     raise
             except sqlite3.Error as error:
                 raise _storage(error) from None
-            self._idle.append(raw)
+            if self._closed:  # its thread would outlive us
+                await raw.close()
+            else:
+                self._idle.append(raw)
             return result
 
     async def write(self, work: Work[T]) -> T:
@@ -83,6 +87,7 @@ class Database:
 
     async def close(self) -> None:
         """Finishes what was begun and closes the file."""
+        self._closed = True
         self._writer.cancel()
         await asyncio.gather(self._writer, return_exceptions=True)
         await asyncio.gather(*(raw.close() for raw in (self._writing, *self._idle)))
@@ -122,7 +127,8 @@ class Database:
         try:
             results = [await work(connection) for work in works]
             committed = None if self.at_the_end is None else await self.at_the_end(connection)
-            await self._writing.commit()
+            # Not `commit()`, which is silent where SQLite has ended the transaction by itself.
+            await self._writing.execute_fetchall("COMMIT")
         except BaseException:
             await self._writing.rollback()
             raise

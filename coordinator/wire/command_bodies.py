@@ -7,8 +7,9 @@ from coordinator.wire.values import instant_of, time_of
 from protocol.charter import Charter
 from protocol.commands import bodies
 from protocol.commands.bodies import Body, NamedPart
-from protocol.identifiers import SKI, VP, short
+from protocol.identifiers import SKI, VP, CommandId, UnitId, short
 from protocol.refusals import Refusal, Rule, refuse
+from protocol.unit_identity import unit_id
 
 
 def body_of(command: wire.Command, charter: Charter | None) -> Body | Refusal:
@@ -36,6 +37,12 @@ def body_of(command: wire.Command, charter: Charter | None) -> Body | Refusal:
             return bodies.SetControlPoint(point=point, on=on)
         case wire.SetAttribute(attribute=attribute, on=on):
             return bodies.SetAttribute(attribute=attribute, on=on)
+        case wire.GenerateRandom():
+            return bodies.GenerateRandom()
+        case wire.ExportKey():
+            return _export(command, charter)
+        case wire.ImportKey(export=export, source=source, vp=vp):
+            return _import(CommandId(bytes.fromhex(export)), source, VP(bytes.fromhex(vp)), charter)
         case wire.AddKeyUser(name=name, public_key=public_key, rights=rights):
             key = bytes.fromhex(public_key)
             return bodies.AddKeyUser(name=name, public_key=key, rights=rights)
@@ -72,6 +79,16 @@ def shown(body: Body, charters: Sequence[Charter]) -> wire.ShownCommand:
             return wire.SetControlPoint(point=point, on=on)
         case bodies.SetAttribute(attribute=attribute, on=on):
             return wire.SetAttribute(attribute=attribute, on=on)
+        case bodies.GenerateRandom():
+            return wire.GenerateRandom()
+        case bodies.ExportKey(register=register, vp=vp, receivers=receivers):
+            return wire.ExportKey(
+                register=register.value,
+                vp=vp.hex(),
+                receivers=tuple(one.hex() for one in receivers),
+            )
+        case bodies.ImportKey(export=export, source=source, vp=vp):
+            return wire.ImportKey(export=export.hex(), source=unit_id(source).hex(), vp=vp.hex())
         case bodies.AddKeyUser(name=name, public_key=key, rights=rights):
             return wire.AddKeyUser(name=name, public_key=key.hex(), rights=rights)
         case bodies.RemoveKeyUser(public_key=key):
@@ -110,6 +127,24 @@ def _load(parts: tuple[wire.Part, ...], charter: Charter | None) -> Body | Refus
             return _not_in_charter(charter, part.custodian)
         named.append(NamedPart(vp=VP(bytes.fromhex(part.vp)), custodian=person.agent))
     return bodies.LoadNewRegister(parts=tuple(named))
+
+
+def _export(command: wire.ExportKey, charter: Charter | None) -> Body | Refusal:
+    if charter is None:
+        return _not_in_charter(charter, "none")
+    return bodies.ExportKey(
+        register=bodies.Held(command.register),
+        vp=VP(bytes.fromhex(command.vp)),
+        receivers=tuple(sorted({UnitId(bytes.fromhex(one)) for one in command.receivers})),
+        vendor_roots=charter.vendor_roots,
+    )
+
+
+def _import(export: CommandId, source: str, vp: VP, charter: Charter | None) -> Body | Refusal:
+    unit = None if charter is None else charter.unit(UnitId(bytes.fromhex(source)))
+    if unit is None:
+        return _not_in_charter(charter, f"crypto unit {source[:8]}")
+    return bodies.ImportKey(export=export, source=unit.certificate.identity, vp=vp)
 
 
 def _not_in_charter(charter: Charter | None, found: str) -> Refusal:

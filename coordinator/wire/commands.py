@@ -1,6 +1,6 @@
 """Commands as an operator asks for them: people and keys by what the charter calls them."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -85,6 +85,26 @@ class SetAttribute(Kind, tag="set-attribute"):
     on: bool
 
 
+class GenerateRandom(Kind, tag="generate-random"):
+    """Makes a random master key inside a recovery unit, in its empty new register."""
+
+
+class ExportKey(Kind, tag="export-key"):
+    """Seals a recovery unit's key for each receiver; the charter's vendors certify them."""
+
+    register: Literal["new", "current"]
+    vp: Hex32
+    receivers: Annotated[tuple[Hex32, ...], msgspec.Meta(min_length=1, max_length=32)]
+
+
+class ImportKey(Kind, tag="import-key"):
+    """Opens what a recovery unit exported to these units, by the id of its command."""
+
+    export: Hex32
+    source: Hex32
+    vp: Hex32
+
+
 class AddKeyUser(Kind, tag="add-key-user"):
     """Lets an Ed25519 public key use the keys in key storage, with these rights, under a name."""
 
@@ -121,6 +141,9 @@ Command = (
     | SetClock
     | SetControlPoint
     | SetAttribute
+    | GenerateRandom
+    | ExportKey
+    | ImportKey
     | AddKeyUser
     | RemoveKeyUser
     | Zeroize

@@ -5,14 +5,16 @@ from collections.abc import Collection, Iterable, Mapping
 from coordinator.workflow.line import projected
 from protocol.charter import Charter
 from protocol.claims import ProvenKey
-from protocol.commands.bodies import AddAdministrator, LoadNewRegister
+from protocol.commands.bodies import AddAdministrator, ExportKey, ImportKey, LoadNewRegister
 from protocol.commands.quorum import signatures_needed
-from protocol.commands.rules import refusal_of
+from protocol.commands.rules import not_a_recovery_unit, refusal_of
 from protocol.displayable import shown
 from protocol.identifiers import IdentityKey, Instant, Signature, UnitId, short
+from protocol.location import UnitType
 from protocol.refusals import Refusal, Rule, refuse
 from protocol.request import Filing, Outcome, Request, RequestState
 from protocol.standing import below_floor
+from protocol.unit_identity import unit_id
 from protocol.unit_state import UnitState
 
 MAX_WAITING = 1000
@@ -42,6 +44,7 @@ def filing_refusal(
         queue_full(requests)
         or void_origin(filing, voided)
         or unit_not_in_charter(filing, charter)
+        or not_for_these_units(filing, charter)
         or same_request_open(filing, requests)
         or refused_by_a_unit(filing, states, requests)
         or person_not_in_charter(filing, charter)
@@ -102,6 +105,44 @@ def void_origin(filing: Filing, voided: Request | None) -> Refusal | None:
 def unit_not_in_charter(filing: Filing, charter: Charter) -> Refusal | None:
     """UNIT_NOT_IN_CHARTER: only units that belong to the instance."""
     strange = [unit for unit in filing.targets if charter.unit(unit) is None]
+    if not strange:
+        return None
+    return refuse(
+        Rule.UNIT_NOT_IN_CHARTER,
+        expected=f"units of charter version {charter.number}",
+        found=", ".join(short(unit) for unit in strange),
+    )
+
+
+def not_for_these_units(filing: Filing, charter: Charter) -> Refusal | None:
+    """NOT_A_RECOVERY_UNIT, RECEIVERS, UNIT_NOT_IN_CHARTER: keys of recovery units, by the charter.
+
+    One unit exports, to others of the instance; what is imported comes from a recovery unit.
+    """
+    kinds = {unit.id: unit.certificate.type for unit in charter.units}
+    for unit in filing.targets:
+        refusal = not_a_recovery_unit(filing.body, kinds[unit]) if unit in kinds else None
+        if refusal is not None:
+            return refusal
+    match filing.body:
+        case ExportKey(receivers=receivers):
+            if len(filing.targets) != 1 or filing.targets[0] in receivers:
+                return refuse(
+                    Rule.RECEIVERS,
+                    expected="one recovery unit, which gives the key to others",
+                    found=f"{len(filing.targets)} units, {len(receivers)} receivers",
+                )
+            strange = [unit for unit in receivers if unit not in kinds]
+        case ImportKey(source=source):
+            if kinds.get(unit_id(source)) not in (None, UnitType.RECOVERY):
+                return refuse(
+                    Rule.NOT_A_RECOVERY_UNIT,
+                    expected=UnitType.RECOVERY,
+                    found=kinds[unit_id(source)],
+                )
+            strange = [unit_id(source)] if unit_id(source) not in kinds else []
+        case _:
+            strange = []
     if not strange:
         return None
     return refuse(

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 from hsm_backend.durable.steps import Write
 from hsm_backend.durable.store import KeptUnit, Store
-from hsm_backend.host.vendor import fresh_incarnation, identity_of
+from hsm_backend.host.vendor import fresh, identity_of
 from hsm_backend.keys.storage import Glance
 from hsm_backend.unit import machine
 from hsm_backend.unit.machine import Step
@@ -55,7 +55,7 @@ class HostedUnit:
         certificate = kept.certified.opened()
         self.id: UnitId = certificate.unit
         self.certified = kept.certified
-        self._identity = identity_of(self.id, kept.private)
+        self._identity = identity_of(certificate, kept.private)
         self._memory = kept.memory
         self._on_disk = on_disk
         self._clock = clock
@@ -133,7 +133,7 @@ class HostedUnit:
                 self._memory,
                 signed,
                 find_receipt=lambda _: before,
-                incarnation=fresh_incarnation(),
+                fresh=fresh(),
                 now=now,
             )
             log = self._log.bind(command=kind_of(command.body), id=command.id)

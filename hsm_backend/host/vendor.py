@@ -16,9 +16,11 @@ from hsm_backend.durable.sealed import make_device_key
 from hsm_backend.durable.steps import Write
 from hsm_backend.durable.store import KeptUnit, NewUnit, Store
 from hsm_backend.unit import machine
+from hsm_backend.unit.machine import Fresh
 from hsm_backend.unit.memory import Memory, UnitIdentity
-from protocol.identifiers import IdentityKey, IncarnationId, Instant, UnitId
+from protocol.identifiers import IdentityKey, IncarnationId, Instant
 from protocol.location import Location, UnitType
+from protocol.sealing.hpke import seal
 from protocol.secrets import Secret
 from protocol.signing.labels import Label
 from protocol.signing.statements import Sign, sign_statement
@@ -41,9 +43,9 @@ def signer(private: Secret) -> Sign:
     return lambda message: key.sign(message).signature
 
 
-def identity_of(unit: UnitId, private: Secret) -> UnitIdentity:
+def identity_of(certificate: UnitCertificate, private: Secret) -> UnitIdentity:
     """What the state machine needs of a unit's identity."""
-    return UnitIdentity(unit=unit, sign=signer(private))
+    return UnitIdentity(unit=certificate.unit, type=certificate.type, sign=signer(private))
 
 
 def make_units(
@@ -65,13 +67,22 @@ def zeroize_by_hand(kept_in: Store, unit: KeptUnit, *, now: Instant) -> Memory:
     """What whoever stands at the host may do without any signature; gives what is left."""
     certificate = unit.certified.opened()
     step = machine.zeroize_by_hand(
-        identity_of(certificate.unit, unit.private),
+        identity_of(certificate, unit.private),
         unit.memory,
         incarnation=fresh_incarnation(),
         now=now,
     )
     kept_in.commit(Write.BY_HAND, certificate.unit, unit.memory, step)
     return step.memory
+
+
+def fresh() -> Fresh:
+    """The operating system's randomness for one command."""
+    return Fresh(
+        incarnation=fresh_incarnation(),
+        key=Secret(secrets.token_bytes(32)),
+        seal=lambda plaintext, public_key, info: seal(plaintext, public_key, info=info),
+    )
 
 
 def fresh_incarnation() -> IncarnationId:
@@ -103,7 +114,7 @@ def _make_unit(plan: UnitPlan, root: IdentityKey, certify: Sign, now: Instant) -
         ),
         private=private,
         step=machine.be_made(
-            identity_of(certificate.unit, private), incarnation=fresh_incarnation(), now=now
+            identity_of(certificate, private), incarnation=fresh_incarnation(), now=now
         ),
     )
 

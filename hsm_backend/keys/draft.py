@@ -4,7 +4,6 @@ Pure: the events, the root keys to be made, and an answer for each item. Nothing
 the database has taken it.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from hsm_backend.keys.inventory import EventKind, Inventory, KeyEvent
@@ -25,6 +24,12 @@ from protocol.refusals import Refusal, Rule, refuse
 
 RETENTION = Duration(30 * DAY)
 """How long a deleted key can be restored."""
+MAX_KEYS = 100_000
+"""Each unit keeps a record of every key in memory."""
+
+
+_MORE = {EventKind.CREATED: 1, EventKind.DESTROYED: -1}
+"""How many keys more have a wrap then."""
 
 
 @dataclass
@@ -37,6 +42,7 @@ class Draft:
     at: Instant
     events: list[KeyEvent] = field(default_factory=list)
     _changed: dict[KeyId, KeyRecord] = field(default_factory=dict)
+    _more: int = 0
 
     def record(self, key: KeyId) -> KeyRecord | None:
         """The key, as it will be."""
@@ -48,6 +54,8 @@ class Draft:
         refusal = key_name(wanted.name)
         if refusal is None and record is not None:
             refusal = key_exists(record, wanted, self.user) or key_deleted(record)
+        elif refusal is None:
+            refusal = too_many_keys(self._count)
         if refusal is not None:
             return ItemRefused(refusal=refusal)
         return view(record or self._happens(wanted.key, EventKind.CREATED, wanted.name))
@@ -97,11 +105,17 @@ class Draft:
         return Inventory(
             storage=before.storage if before is not None else storage,
             version=before.version + 1 if before is not None else 1,
-            count=(before.count if before is not None else 0) + _more(self.events),
+            count=self._count,
             size=frontier.size,
             root=frontier.root,
             vps=before.vps if before is not None else vps,
         )
+
+    @property
+    def _count(self) -> int:
+        """How many keys will have a wrap."""
+        before = self.mirror.inventory
+        return (before.count if before is not None else 0) + self._more
 
     def keys(self, kind: EventKind) -> tuple[KeyId, ...]:
         """The keys that this happens to."""
@@ -123,6 +137,7 @@ class Draft:
         if after is None:
             raise AssertionError(f"a key that can't be {kind} now passed the rules")
         self.events.append(event)
+        self._more += _MORE.get(kind, 0)
         self._changed[key] = after
         return after
 
@@ -191,12 +206,13 @@ def retention_passed(record: KeyRecord, at: Instant) -> Refusal | None:
     return refuse(Rule.RETENTION_PASSED, expected=f"before {until}", found=at)
 
 
+def too_many_keys(count: int) -> Refusal | None:
+    """TOO_MANY_KEYS: at most 100,000 that can be used or restored."""
+    if count < MAX_KEYS:
+        return None
+    return refuse(Rule.TOO_MANY_KEYS, expected=f"at most {MAX_KEYS}", found=count + 1)
+
+
 def no_such_key(key: KeyId) -> Refusal:
     """NO_SUCH_KEY: neither there nor waiting to be restored."""
     return refuse(Rule.NO_SUCH_KEY, expected="a key of this key storage", found=key.hex())
-
-
-def _more(events: Iterable[KeyEvent]) -> int:
-    """How many keys more have a wrap."""
-    change = {EventKind.CREATED: 1, EventKind.DESTROYED: -1}
-    return sum(change.get(event.kind, 0) for event in events)

@@ -1,10 +1,10 @@
 """What every command must pass before its own rules are asked: one rule, one function."""
 
-from hsm_backend.unit.memory import Memory
+from hsm_backend.unit.memory import Memory, UnitIdentity
 from protocol.commands.bodies import SetClock
 from protocol.commands.command import Approval, Command, distinct
 from protocol.commands.quorum import signatures_needed
-from protocol.commands.rules import refusal_of
+from protocol.commands.rules import not_a_recovery_unit, refusal_of
 from protocol.identifiers import Instant, UnitId, short
 from protocol.refusals import Refusal, Rule, refuse
 from protocol.request import LAST_MINUTE, LONGEST_VALIDITY
@@ -14,14 +14,19 @@ from protocol.violations import Violation
 
 
 def admit(
-    memory: Memory, unit: UnitId, command: Command, approvals: tuple[Approval, ...], *, at: Instant
+    memory: Memory,
+    identity: UnitIdentity,
+    command: Command,
+    approvals: tuple[Approval, ...],
+    *,
+    at: Instant,
 ) -> Refusal | None:
     """The first rule that refuses the command at `at`, the unit's own time; None if it may run.
 
-    Asks all that needs no secrets; a load's parts come after.
+    Asks all that needs no secrets; a load's parts and what is exported come after.
     """
     return (
-        wrong_unit(command, unit)
+        wrong_unit(command, identity.unit)
         or wrong_incarnation(command, memory)
         or state_changed(command, memory)
         or valid_too_long(command)
@@ -29,6 +34,7 @@ def admit(
         or expired(command, at)
         or signer_refusal(command, approvals, memory.state)
         or too_few_signatures(command, approvals, memory.state)
+        or not_a_recovery_unit(command.body, identity.type)
         or refusal_of(command.body, memory.state)
     )
 

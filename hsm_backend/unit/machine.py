@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from hsm_backend.unit.admission import admit
 from hsm_backend.unit.master_key import assemble
 from hsm_backend.unit.memory import HeldImporterKey, Memory, UnitIdentity
+from hsm_backend.unit.transfer import copies, proven_receivers, received
 from protocol.commands.bodies import (
     ClearCurrentRegister,
     ClearNewRegister,
+    ExportKey,
+    GenerateRandom,
+    ImportKey,
     LoadNewRegister,
     SetClock,
     SetImmediate,
@@ -40,7 +44,7 @@ from protocol.receipts import (
     entry_hash,
 )
 from protocol.refusals import Refusal
-from protocol.sealing.contribution import vp_of
+from protocol.sealing.contribution import Seal, vp_of
 from protocol.sealing.hpke import public_key_of
 from protocol.sealing.importer import ImporterKey
 from protocol.secrets import Secret
@@ -60,6 +64,18 @@ class Step:
 
     memory: Memory
     entries: tuple[Signed, ...]
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """Fresh randomness for one execution: each is used if the command needs it, and only once.
+
+    `incarnation` is for a new life, `key` for a random master key of 32 bytes, `seal` seals copies.
+    """
+
+    incarnation: IncarnationId
+    key: Secret
+    seal: Seal
 
 
 @dataclass(frozen=True)
@@ -137,8 +153,8 @@ def prepare(
     identity: UnitIdentity, memory: Memory, signed: SignedCommand, now: Instant
 ) -> Refusal | None:
     """The full check of a command; it changes and locks nothing."""
-    decided = _decide(identity, memory, signed, unit_time(memory, now))
-    return decided if isinstance(decided, Refusal) else None
+    checked = _check(identity, memory, signed, unit_time(memory, now))
+    return checked if isinstance(checked, Refusal) else None
 
 
 def execute(
@@ -147,22 +163,24 @@ def execute(
     signed: SignedCommand,
     *,
     find_receipt: FindReceipt,
-    incarnation: IncarnationId,
+    fresh: Fresh,
     now: Instant,
 ) -> Executed | Refusal:
     """Runs a command, or gives back the receipt of the time it ran.
 
-    `incarnation` is fresh randomness, used if the command begins a new life. Violation when the
-    bytes are not a command's.
+    Violation when the bytes are not a command's.
     """
     command = signed.parsed()
     before = find_receipt(command.id)
     if before is not None:
         return Executed(receipt=before, step=None)
     at = unit_time(memory, now)
-    decided = _decide(identity, memory, signed, at)
-    if isinstance(decided, Refusal):
-        return decided
+    checked = _check(identity, memory, signed, at)
+    if isinstance(checked, Refusal):
+        return checked
+    body = command.body
+    key = fresh.key if isinstance(body, GenerateRandom) else checked.key
+    decided = _after(memory, command, key, at)
     receipt = _sign_entry(
         identity,
         Receipt(
@@ -174,12 +192,15 @@ def execute(
             approvals=distinct(signed.approvals),
             before=memory.state,
             after=decided.state,
+            copies=()
+            if not isinstance(body, ExportKey)
+            else copies(memory, command, body, checked.receivers, fresh.seal),
             at=at,
         ),
     )
     done = decided.but(last_receipt=entry_hash(receipt))
-    if isinstance(command.body, Zeroize):
-        step = _reborn(identity, done, BirthCause.ZEROIZE, incarnation, at)
+    if isinstance(body, Zeroize):
+        step = _reborn(identity, done, BirthCause.ZEROIZE, fresh.incarnation, at)
         return Executed(receipt=receipt, step=Step(step.memory, (receipt, *step.entries)))
     return Executed(receipt=receipt, step=Step(done, (receipt,)))
 
@@ -200,21 +221,40 @@ def answer_refusal(
     return sign_statement(Label.REFUSAL, answer, identity.sign)
 
 
-def _decide(
+@dataclass(frozen=True)
+class _Checked:
+    """What the full check found: the key that came with the command, an export's receivers."""
+
+    key: Secret | None = None
+    receivers: tuple[ImporterKey, ...] = ()
+
+
+def _check(
     identity: UnitIdentity, memory: Memory, signed: SignedCommand, at: Instant
-) -> Memory | Refusal:
-    """The memory after the command, but for its receipt's hash; or why it is refused."""
+) -> _Checked | Refusal:
     command = signed.parsed()
-    refusal = admit(memory, identity.unit, command, signed.approvals, at=at)
+    refusal = admit(memory, identity, command, signed.approvals, at=at)
     if refusal is not None:
         return refusal
-    new_key, current_key, clock = memory.new_key, memory.current_key, at
-    loaded = None
     match command.body:
         case LoadNewRegister() as load:
             key = assemble(memory, command, load, signed.contributions)
-            if isinstance(key, Refusal):
-                return key
+        case ImportKey() as body:
+            key = received(memory, identity.unit, body, signed.export, at)
+        case ExportKey() as body:
+            found = proven_receivers(memory, command, body, signed.receivers)
+            return found if isinstance(found, Refusal) else _Checked(receivers=found)
+        case _:
+            return _Checked()
+    return key if isinstance(key, Refusal) else _Checked(key=key)
+
+
+def _after(memory: Memory, command: Command, key: Secret | None, at: Instant) -> Memory:
+    """The memory after the command, but for its receipt's hash. `key` is the one that it brings."""
+    new_key, current_key, clock = memory.new_key, memory.current_key, at
+    loaded = None
+    match command.body:
+        case LoadNewRegister() | GenerateRandom() | ImportKey() if key is not None:
             new_key, loaded = key, vp_of(key.reveal())
         case SetImmediate():
             new_key, current_key = None, memory.new_key

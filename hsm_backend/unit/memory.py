@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from protocol.identifiers import Digest, Incarnation, Instant, StateVersion, UnitId
+from protocol.location import UnitType
 from protocol.sealing.importer import ImporterKey
 from protocol.secrets import Secret
 from protocol.signing.statements import Sign
@@ -12,9 +13,10 @@ from protocol.unit_state import UnitState, state_digest
 
 @dataclass(frozen=True)
 class UnitIdentity:
-    """Who the unit is. `sign` signs with its identity key."""
+    """Who the unit is. `sign` signs with its identity key; its vendor certified the type."""
 
     unit: UnitId
+    type: UnitType
     sign: Sign
 
 

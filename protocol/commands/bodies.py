@@ -4,12 +4,13 @@ Fields are bounded only so far that they can be carried: that a threshold is 1 t
 has two or three parts is for `protocol.commands.rules` to say, by name.
 """
 
+from enum import StrEnum
 from typing import Annotated
 
 import msgspec
 
 from protocol.claims import ProvenKey
-from protocol.identifiers import SKI, VP, Bytes32, IdentityKey, Instant
+from protocol.identifiers import SKI, VP, Bytes32, CommandId, IdentityKey, Instant, UnitId
 from protocol.schema import Struct, Variant
 
 _Small = Annotated[int, msgspec.Meta(ge=0, le=255)]
@@ -95,6 +96,38 @@ class SetAttribute(Variant, tag="set-attribute"):
     on: bool
 
 
+class GenerateRandom(Variant, tag="generate-random"):
+    """Recovery units: a random key, made inside the unit, into the empty new register."""
+
+
+class Held(StrEnum):
+    """Which master key register holds a key."""
+
+    NEW = "new"
+    CURRENT = "current"
+
+
+class ExportKey(Variant, tag="export-key"):
+    """Recovery units: seals the register's key for each receiver.
+
+    `docs/decisions/0010-recovery-units.md`. Receivers in ascending order; only certificates by
+    these vendor roots, ascending too, count.
+    """
+
+    register: Held
+    vp: VP
+    receivers: Annotated[tuple[UnitId, ...], msgspec.Meta(max_length=32)]
+    vendor_roots: Annotated[tuple[IdentityKey, ...], msgspec.Meta(max_length=32)]
+
+
+class ImportKey(Variant, tag="import-key"):
+    """Opens the copy that an export sealed for this unit into the empty new register."""
+
+    export: CommandId
+    source: IdentityKey
+    vp: VP
+
+
 class AddKeyUser(Variant, tag="add-key-user"):
     """Lets an Ed25519 public key use the keys in key storage, with these rights, under a name."""
 
@@ -129,6 +162,9 @@ Body = (
     | SetClock
     | SetControlPoint
     | SetAttribute
+    | GenerateRandom
+    | ExportKey
+    | ImportKey
     | AddKeyUser
     | RemoveKeyUser
     | Zeroize
@@ -147,6 +183,9 @@ KINDS: tuple[type[Body], ...] = (
     SetClock,
     SetControlPoint,
     SetAttribute,
+    GenerateRandom,
+    ExportKey,
+    ImportKey,
     AddKeyUser,
     RemoveKeyUser,
     Zeroize,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 
-from protocol.commands.bodies import Body, LoadNewRegister
+from protocol.commands.bodies import Body, ExportKey, LoadNewRegister
 from protocol.identifiers import (
     SKI,
     CommandId,
@@ -18,6 +18,8 @@ from protocol.identifiers import (
 )
 from protocol.schema import Struct, from_bytes
 from protocol.signing.labels import Label, digest, labelled
+from protocol.signing.statements import Signed
+from protocol.unit_identity import CertifiedUnit
 
 MAX_COMMAND_BYTES = 64 * 1024
 
@@ -27,7 +29,8 @@ class Command(Struct):
 
     `request` is the request digest. `version` and `state` name the state that the signer saw
     (`protocol.unit_state.state_digest`). `importer` is the digest of the importer key that a load's
-    parts are sealed to. A command is valid from `not_before` until `not_after`.
+    parts are sealed to; of an export, of its `protocol.sealing.copies.Receivers`. A command is
+    valid from `not_before` until `not_after`.
     """
 
     charter: Digest
@@ -43,8 +46,8 @@ class Command(Struct):
     body: Body
 
     def invariant(self) -> str | None:
-        if isinstance(self.body, LoadNewRegister) != (self.importer is not None):
-            return "a load, and nothing else, names an importer key"
+        if isinstance(self.body, LoadNewRegister | ExportKey) != (self.importer is not None):
+            return "a load or an export, and nothing else, names importer keys"
         if self.not_before >= self.not_after:
             return "a command's time must begin before it ends"
         return None
@@ -66,19 +69,46 @@ class Approval(Struct):
     signature: Signature
 
 
-class SignedCommand(Struct):
-    """What a unit is sent: a command's canonical bytes, signatures, and sealed key parts.
+class ReceiverProof(Struct):
+    """What proves an export's receiver: its certificate, and its own word on state and key."""
 
-    The bytes travel as they were signed; whoever needs the command parses them.
+    certified: CertifiedUnit
+    state: Signed
+    importer: Signed
+
+
+class SignedCommand(Struct):
+    """What a unit is sent: a command's canonical bytes, signatures, and what it needs besides.
+
+    The bytes travel as they were signed; whoever needs the command parses them. A load needs sealed
+    key parts, an export the proofs of its receivers, an import the export's receipt.
     """
 
     command: Annotated[bytes, msgspec.Meta(max_length=MAX_COMMAND_BYTES)]
     approvals: Annotated[tuple[Approval, ...], msgspec.Meta(max_length=16)]
     contributions: Annotated[tuple["Contribution", ...], msgspec.Meta(max_length=8)]
+    receivers: Annotated[tuple[ReceiverProof, ...], msgspec.Meta(max_length=32)]
+    export: Signed | None
 
     def parsed(self) -> Command:
         """The command; Violation when the bytes are not canonical or of an unknown kind."""
         return parse_command(self.command)
+
+
+def signed_command(
+    *,
+    command: bytes,
+    approvals: tuple[Approval, ...],
+    contributions: tuple["Contribution", ...] = (),
+) -> SignedCommand:
+    """What a unit is sent of a command that needs neither receivers nor an export."""
+    return SignedCommand(
+        command=command,
+        approvals=approvals,
+        contributions=contributions,
+        receivers=(),
+        export=None,
+    )
 
 
 class Contribution(Struct):

@@ -10,6 +10,9 @@ from protocol.commands.bodies import (
     ClearCurrentRegister,
     ClearNewRegister,
     CommitNewRegister,
+    ExportKey,
+    GenerateRandom,
+    ImportKey,
     LoadNewRegister,
     RemoveAdministrator,
     RemoveKeyUser,
@@ -40,8 +43,8 @@ T = TypeVar("T", int, Attribute)
 def after(state: UnitState, body: Body, *, loaded: VP | None = None) -> UnitState:
     """The state once `body` ran in `state`; all rules must have let it pass.
 
-    `loaded` is the verification pattern of the key that a load's parts make; only the unit knows it
-    beforehand.
+    `loaded` is the verification pattern of the key that a load's parts make, or that a recovery
+    unit draws; only the unit knows it beforehand.
     """
     match body:
         case AddAdministrator(key=key):
@@ -58,10 +61,12 @@ def after(state: UnitState, body: Body, *, loaded: VP | None = None) -> UnitStat
             return state.but(administrators=staying)
         case SetThresholds(signatures=signatures, revocations=revocations):
             return state.but(signature_threshold=signatures, revocation_threshold=revocations)
-        case LoadNewRegister():
+        case LoadNewRegister() | GenerateRandom():
             if loaded is None:
-                raise ValueError("only the unit knows what a load's parts make")
+                raise ValueError("only the unit knows which key it gets")
             return state.but(new=Register(state=RegisterState.FULL_UNCOMMITTED, vp=loaded))
+        case ImportKey(vp=vp):
+            return state.but(new=Register(state=RegisterState.FULL_UNCOMMITTED, vp=vp))
         case CommitNewRegister():
             return state.but(new=state.new.but(state=RegisterState.FULL_COMMITTED))
         case SetImmediate():
@@ -83,7 +88,7 @@ def after(state: UnitState, body: Body, *, loaded: VP | None = None) -> UnitStat
         case RemoveKeyUser(public_key=public_key):
             others = tuple(one for one in state.key_users if one.public_key != public_key)
             return state.but(key_users=others)
-        case Void() | SetClock():
+        case Void() | SetClock() | ExportKey():
             return state
         case Zeroize():
             return IMPRINT

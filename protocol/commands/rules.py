@@ -14,6 +14,10 @@ from protocol.commands.bodies import (
     ClearCurrentRegister,
     ClearNewRegister,
     CommitNewRegister,
+    ExportKey,
+    GenerateRandom,
+    Held,
+    ImportKey,
     LoadNewRegister,
     RemoveAdministrator,
     RemoveKeyUser,
@@ -24,6 +28,7 @@ from protocol.commands.bodies import (
 )
 from protocol.displayable import is_printable_string, shown
 from protocol.identifiers import VP, short
+from protocol.location import UnitType
 from protocol.refusals import Refusal, Rule, refuse
 from protocol.unit_state import (
     CONTROL_POINTS,
@@ -72,6 +77,18 @@ def _rules(body: Body) -> tuple[Callable[[UnitState], Refusal | None], ...]:
                 lambda _: part_count(body),
                 lambda _: part_twice(body),
                 new_register_not_empty,
+            )
+        case GenerateRandom():
+            return (new_register_not_empty,)
+        case ExportKey():
+            return (
+                lambda _: receivers_named(body),
+                lambda state: vp_mismatch(held(body, state), body.vp),
+            )
+        case ImportKey():
+            return (
+                new_register_not_empty,
+                lambda state: imported_again(body, state),
             )
         case CommitNewRegister():
             return (
@@ -227,6 +244,39 @@ def part_twice(body: LoadNewRegister) -> Refusal | None:
             )
         seen.add(part.vp)
     return None
+
+
+def not_a_recovery_unit(body: Body, kind: UnitType) -> Refusal | None:
+    """NOT_A_RECOVERY_UNIT: only those make a key or give one away, whoever signs."""
+    if kind is UnitType.RECOVERY or not isinstance(body, GenerateRandom | ExportKey):
+        return None
+    return refuse(Rule.NOT_A_RECOVERY_UNIT, expected=UnitType.RECOVERY, found=kind)
+
+
+def receivers_named(body: ExportKey) -> Refusal | None:
+    """RECEIVERS: at least one, each once, in ascending order; with vendor roots likewise."""
+    for named in (body.receivers, body.vendor_roots):
+        if not named or list(named) != sorted(set(named)):
+            return refuse(
+                Rule.RECEIVERS,
+                expected="receivers and vendor roots, each once, in ascending order",
+                found=", ".join(short(one) for one in named) or "none",
+            )
+    return None
+
+
+def held(body: ExportKey, state: UnitState) -> Register:
+    """The register that an export is about."""
+    return state.new if body.register is Held.NEW else state.current
+
+
+def imported_again(body: ImportKey, state: UnitState) -> Refusal | None:
+    """SAME_KEY_AGAIN: a key that the current register holds isn't loaded beside it."""
+    if state.current.vp != body.vp:
+        return None
+    return refuse(
+        Rule.SAME_KEY_AGAIN, expected="another key than the current one", found=body.vp.hex()
+    )
 
 
 def new_register_not_empty(state: UnitState) -> Refusal | None:

@@ -15,6 +15,9 @@ from protocol.commands.bodies import (
     ClearCurrentRegister,
     ClearNewRegister,
     CommitNewRegister,
+    ExportKey,
+    GenerateRandom,
+    ImportKey,
     LoadNewRegister,
     RemoveAdministrator,
     RemoveKeyUser,
@@ -43,6 +46,7 @@ NameOf = Callable[[SKI], str | None]
 
 _UNKNOWN_KEY = VP(bytes(32))
 _LOADED = f"{RegisterState.FULL_UNCOMMITTED}; the key's own VP comes with the receipts"
+_VP_LATER = LoadNewRegister | GenerateRandom
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,13 @@ def title(body: Body, name_of: NameOf) -> str:
             return f"set the thresholds to {signatures} and {revocations}"
         case LoadNewRegister():
             return "load the new master key register"
+        case GenerateRandom():
+            return "make a random master key"
+        case ExportKey(register=register, receivers=receivers):
+            units = f"{len(receivers)} unit{'' if len(receivers) == 1 else 's'}"
+            return f"export the {register} master key to {units}"
+        case ImportKey():
+            return "import the master key of a recovery unit"
         case CommitNewRegister():
             return "commit the new master key"
         case SetImmediate():
@@ -101,6 +112,21 @@ def sentence(body: Body) -> str:
         case LoadNewRegister():
             return (
                 "You are asked to let these key parts, and no others, make the next master key. "
+                "It isn't used yet."
+            )
+        case GenerateRandom():
+            return (
+                "You are asked to let a recovery unit make the next master key, at random and "
+                "inside itself. It isn't used yet."
+            )
+        case ExportKey():
+            return (
+                "You are asked to let this recovery unit give its master key to the units named "
+                "here, sealed to each of them, and to no others."
+            )
+        case ImportKey():
+            return (
+                "You are asked to let the key that a recovery unit gave be the next master key. "
                 "It isn't used yet."
             )
         case CommitNewRegister():
@@ -142,7 +168,7 @@ def cautions(body: Body, before: UnitState) -> tuple[str, ...]:
             before.administrators
         ) in (signatures, revocations):
             return ("One lost key or password then locks everyone out.",)
-        case SetImmediate() if before.current.vp is not None:
+        case SetImmediate(vp=vp) if before.current.vp not in (None, vp):
             return (
                 "Keys under the present master key can't be opened any more. To keep them: rotate.",
             )
@@ -165,6 +191,8 @@ def key_of(body: Body) -> VP | None:
             | SetImmediate(vp=vp)
             | ClearNewRegister(vp=vp)
             | ClearCurrentRegister(vp=vp)
+            | ExportKey(vp=vp)
+            | ImportKey(vp=vp)
         ):
             return vp
         case _:
@@ -178,13 +206,13 @@ def changes(
     now, then = before, after(before, body, loaded=_UNKNOWN_KEY)
     key = key_of(body)
     found: list[Change] = []
-    if isinstance(body, LoadNewRegister):
+    if isinstance(body, _VP_LATER):
         found.append(Change("new register", register(before.new, key), _LOADED))
     for what, old, new in (
         ("new register", now.new, then.new),
         ("current register", now.current, then.current),
     ):
-        if old != new and not isinstance(body, LoadNewRegister):
+        if old != new and not isinstance(body, _VP_LATER):
             found.append(Change(what, register(old, key), register(new, key)))
     for what, number, becomes in (
         ("signature threshold", now.signature_threshold, then.signature_threshold),
@@ -201,6 +229,9 @@ def changes(
             )
         )
     found += _switches(now, then)
+    if isinstance(body, ExportKey):
+        holders = f"{len(body.receivers)} more, once each has imported it"
+        found.append(Change("units that can hold the key", "this one", holders))
     if isinstance(body, SetClock):
         found.append(Change("clock", "the unit's own", _utc(body.to)))
     if isinstance(body, Void):

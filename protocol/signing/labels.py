@@ -24,6 +24,8 @@ class Label(bytes, Enum):
     IMPORTER_KEY = b"quorate importer key v1"
     CONTRIBUTION = b"quorate contribution v1"
     SEALING = b"quorate sealing v1"
+    COPY = b"quorate copy v1"
+    RECEIVERS = b"quorate receivers v1"
     PERSON = b"quorate person v1"
     CHARTER = b"quorate charter v1"
     ACCEPTANCE = b"quorate acceptance v1"

@@ -5,9 +5,14 @@ from collections.abc import Iterator, Mapping
 from protocol.commands import wording
 from protocol.commands.bodies import (
     Body,
+    ClearCurrentRegister,
     ClearNewRegister,
     CommitNewRegister,
+    ExportKey,
+    GenerateRandom,
+    ImportKey,
     LoadNewRegister,
+    SetControlPoint,
     SetImmediate,
     SetThresholds,
     Zeroize,
@@ -143,7 +148,7 @@ def _executed(results: Results, units: int, *, at: bool) -> Iterator[str]:
         text += "; it names your part" if units == 1 else f"; all {units} name your part"
     after = _after(body, results.request.progress)
     when = max((one.at for one in results.units if one.at is not None), default=None)
-    if isinstance(body, LoadNewRegister):
+    if isinstance(body, LoadNewRegister | GenerateRandom):
         yield f"{text}. {after}"
         yield from _key_line(results.units)
     elif at and when is not None:
@@ -157,14 +162,20 @@ def _after(body: Body, progress: tuple[TargetProgress, ...]) -> str:
     match body:
         case SetThresholds() if all(receipt_of(one).before.imprint for one in progress):
             return "Imprint mode is left: commands must be signed now."
-        case LoadNewRegister():
+        case LoadNewRegister() | GenerateRandom() | ImportKey():
             return "New register: Full uncommitted"
         case CommitNewRegister():
             return "New register: Full committed"
+        case ExportKey(receivers=receivers):
+            return f"A copy for each of {len(receivers)} units is in the receipt: import it there"
         case SetImmediate():
             return "Current register: Valid. New register: Empty"
         case ClearNewRegister():
             return "New register: Empty"
+        case ClearCurrentRegister():
+            return "Current register: Empty"
+        case SetControlPoint(point=point, on=on):
+            return f"Control point {wording.control_point(point)}: {'Set' if on else 'Not Set'}"
         case Zeroize():
             return "All is cleared: they are in imprint mode."
         case _:

@@ -214,6 +214,8 @@ def _units(label: str, units: Sequence[UnitLine]) -> Iterator[str]:
 def _targets(screen: Screen, now: Instant) -> Iterator[str]:
     for number, one in enumerate(sorted(screen.targets, key=lambda one: order(one.unit))):
         yield from _row("" if number else "Targets", place(one.unit) + _condition(one, now))
+    for number, unit in enumerate(sorted(screen.receivers, key=order)):
+        yield from _row("" if number else "Receivers", place(unit))
     left_out = ", ".join(str(unit) for unit in sorted(screen.left_out, key=order))
     yield from _row("", f"left out: {left_out or 'none of the charter' + chr(39) + 's units'}")
 

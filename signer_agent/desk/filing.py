@@ -21,7 +21,6 @@ from signer_agent.desk.units import (
     history_holds,
     line_of,
     people_stand_behind,
-    state_of,
     unit_would_run,
 )
 from signer_agent.objections import Objection, object_to, refused
@@ -149,7 +148,7 @@ def refused_by_units(wanted: Wish, charter: Charter, evidence: Evidence) -> Obje
         found = evidence.units.get(unit)
         if found is None or (found.answer is None and found.history is None):
             continue
-        refusal = unit_would_run(wanted.body, state_of(found))
+        refusal = unit_would_run(wanted.body, found)
         if refusal is not None:
             refusals.append(refusal)
     if not refusals or (wanted.leave_out and len(refusals) < len(wanted.targets)):

@@ -5,7 +5,7 @@ from itertools import chain as joined
 
 from protocol.charter import Charter, Person
 from protocol.commands import wording
-from protocol.commands.bodies import LoadNewRegister, NamedPart
+from protocol.commands.bodies import ExportKey, LoadNewRegister, NamedPart
 from protocol.displayable import PersonName
 from protocol.identifiers import SKI, VP, Digest, Instant, short
 from protocol.request import Request, RequestState
@@ -52,6 +52,7 @@ def lay_out(
     keys = _keys_wanted(request, seat, charter, targets)
     parts = _parts(seat, charter, targets, filing.body)
     waiting = _waiting_for(request, charter, targets)
+    receivers = filing.body.receivers if isinstance(filing.body, ExportKey) else ()
     return Screen(
         request=request.id,
         digest=opening.digest,
@@ -76,8 +77,11 @@ def lay_out(
         parts=parts,
         groups=_groups(seat, targets),
         targets=_targets(request, charter, targets),
+        receivers=tuple(_line(charter, unit) for unit in receivers),
         left_out=tuple(
-            _line(charter, unit.id) for unit in charter.units if unit.id not in opening.targets
+            _line(charter, unit.id)
+            for unit in charter.units
+            if unit.id not in (*opening.targets, *receivers)
         ),
         roster=_roster(seat, charter, targets),
         purpose=filing.purpose,
@@ -151,7 +155,7 @@ def _named_parts(targets: tuple[ReviewedTarget, ...], body: object) -> tuple[Nam
         return body.parts
     for one in targets:
         found = load.origin(one.history, wording.key_of(one.command.body))
-        if found is not None:
+        if found is not None and isinstance(found[0], LoadNewRegister):
             return found[0].parts
     return ()
 

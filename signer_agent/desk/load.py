@@ -1,7 +1,14 @@
 """Key parts: who may give them, to which importer key, and who gave those of a loaded key."""
 
 from protocol.charter import Chain, Charter
-from protocol.commands.bodies import Body, CommitNewRegister, LoadNewRegister, NamedPart
+from protocol.commands.bodies import (
+    Body,
+    CommitNewRegister,
+    GenerateRandom,
+    ImportKey,
+    LoadNewRegister,
+    NamedPart,
+)
 from protocol.commands.command import Command
 from protocol.history import History
 from protocol.identifiers import VP, IdentityKey, short
@@ -101,15 +108,19 @@ def given(progress: TargetProgress, command: Command) -> frozenset[VP]:
     return frozenset(found)
 
 
-def origin(history: History | None, vp: VP | None) -> tuple[LoadNewRegister, Receipt] | None:
-    """The load that put this key into the unit, in its present life."""
+def origin(
+    history: History | None, vp: VP | None
+) -> tuple[LoadNewRegister | GenerateRandom | ImportKey, Receipt] | None:
+    """The command that put this key into the unit, in its present life."""
     if history is None or vp is None:
         return None
     for position in reversed(history.this_life()):
         entry = history.entries[position]
         if isinstance(entry, Receipt) and entry.after.new.vp == vp != entry.before.new.vp:
             body = entry.parsed().body
-            return (body, entry) if isinstance(body, LoadNewRegister) else None
+            if isinstance(body, LoadNewRegister | GenerateRandom | ImportKey):
+                return body, entry
+            return None
     return None
 
 
@@ -132,6 +143,8 @@ def committed_key_of_people(
             rule="PARTS_IN_CHARTER",
         )
     load, receipt = found
+    if not isinstance(load, LoadNewRegister):
+        return None  # a recovery unit made it: `signer_agent.desk.transfer`
     charter = chain.get(receipt.parsed().charter)
     if charter is None:  # the history was judged before: its receipts name versions of the chain
         raise ValueError("a receipt under a charter that isn't in the chain")

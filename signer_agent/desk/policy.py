@@ -18,7 +18,7 @@ from typing import Annotated
 import msgspec
 
 from protocol.commands import wording
-from protocol.commands.bodies import AddAdministrator, Body, kind_of
+from protocol.commands.bodies import AddAdministrator, Body, LoadNewRegister, kind_of
 from protocol.displayable import Purpose
 from protocol.identifiers import (
     SKI,
@@ -218,7 +218,9 @@ def _is(what: What, review: Review) -> bool:
 
 def _made_of(target: ReviewedTarget, vp: VP | None, parts: tuple[bytes, ...]) -> bool:
     found = load.origin(target.history, vp)
-    return found is not None and sorted(part.vp for part in found[0].parts) == sorted(parts)
+    if found is None or not isinstance(found[0], LoadNewRegister):
+        return False
+    return sorted(part.vp for part in found[0].parts) == sorted(parts)
 
 
 def _after_its_end(policy: Policy, now: Instant) -> Iterator[str]:

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from protocol.charter import Charter
-from protocol.commands.bodies import LoadNewRegister
+from protocol.commands.bodies import ExportKey, LoadNewRegister
 from protocol.identifiers import Digest, Instant, UnitId
 from protocol.refusals import Refusal
 from protocol.request import Request
 from protocol.session.messages import RequestNews
 from protocol.standing import needed_by_people
-from signer_agent.desk import clocks, load, opening, units
+from signer_agent.desk import clocks, load, opening, transfer, units
 from signer_agent.desk.layout import lay_out
 from signer_agent.desk.reviewed import ReviewedTarget
 from signer_agent.desk.screen import Screen, UnitLine
@@ -75,8 +75,8 @@ def review(
     if objection is not None:
         return objection
     targets: list[ReviewedTarget] = []
-    for unit, (line, found) in lines.items():
-        reviewed = _target(request, seat, charter, unit, line, found)
+    for unit, (line, _) in lines.items():
+        reviewed = _target(request, seat, charter, unit, line, evidence)
         if isinstance(reviewed, Objection):
             return reviewed
         targets.append(reviewed)
@@ -91,17 +91,17 @@ def _first(objections: Iterator[Objection | None]) -> Objection | None:
 def _progress_is_of_opening(request: Request) -> Objection | None:
     """The coordinator tells of each target that was opened, once, and of no other.
 
-    And names an importer key for a load, and for nothing else.
+    And names importer keys for a load or an export, and for nothing else.
     """
     assert request.opening is not None
-    loads = isinstance(request.filing.body, LoadNewRegister)
-    importers = all((one.target.importer is not None) == loads for one in request.progress)
+    seals = isinstance(request.filing.body, LoadNewRegister | ExportKey)
+    importers = all((one.target.importer is not None) == seals for one in request.progress)
     if tuple(one.unit for one in request.progress) == request.opening.targets and importers:
         return None
     return alarm(
         "what the coordinator tells of the request isn't about its targets; nothing was signed",
         expected=f"{len(request.opening.targets)} targets in the opening's order, importer keys "
-        "for a load only",
+        "for a load or an export only",
         found=f"{len(request.progress)} targets otherwise",
         next="call the people who run the coordinator",
         rule="TARGETS_OF_FILING",
@@ -138,7 +138,7 @@ def _refused_by_rules(
     refusals = [
         refusal
         for _, found in lines.values()
-        if (refusal := units.unit_would_run(body, units.state_of(found))) is not None
+        if (refusal := units.unit_would_run(body, found)) is not None
     ]
     if not refusals:
         return None
@@ -155,8 +155,9 @@ def _target(
     charter: Charter,
     unit: UnitId,
     line: UnitLine,
-    found: UnitEvidence,
+    evidence: Evidence,
 ) -> ReviewedTarget | Objection:
+    found = evidence.units[unit]
     progress, named, chain = request.progress_on(unit), charter.unit(unit), seat.book.trusted
     assert progress is not None and named is not None and chain is not None
     command = request.command(progress.target)
@@ -166,9 +167,17 @@ def _target(
         return importer
     needed = needed_by_people(command.body, state, charter)
     assert not isinstance(needed, Refusal)  # the rules were asked before
-    objection = load.committed_key_of_people(
-        line, command.body, found.history, chain
-    ) or units.does_no_harm(line, found, seat.book, command)
+    origin = transfer.origin(command.body, found.history)
+    objection = (
+        transfer.receivers_hold(progress, command, state, charter, seat.book, evidence)
+        or (
+            None
+            if origin is None
+            else transfer.source_holds(origin, unit, charter, seat.book, evidence)
+        )
+        or load.committed_key_of_people(line, command.body, found.history, chain)
+        or units.does_no_harm(line, found, seat.book, command)
+    )
     if objection is not None:
         return objection
     asked = found.asked if found.asked is not None else found.before_at

@@ -153,6 +153,8 @@ class Screen(Struct):
     parts: tuple[PartLine, ...]
     groups: tuple[ChangeGroup, ...]
     targets: tuple[TargetLine, ...]
+    receivers: tuple[UnitLine, ...]
+    """The units that an export gives the key to."""
     left_out: tuple[UnitLine, ...]
     roster: tuple[RosterGroup, ...]
     purpose: str

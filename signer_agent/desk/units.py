@@ -7,11 +7,18 @@ with, `protocol.standing` says.
 from dataclasses import replace
 
 from protocol.charter import CharterUnit
-from protocol.commands.bodies import AddAdministrator, Body, LoadNewRegister, SetThresholds, Zeroize
+from protocol.commands.bodies import (
+    AddAdministrator,
+    Body,
+    GenerateRandom,
+    LoadNewRegister,
+    SetThresholds,
+    Zeroize,
+)
 from protocol.commands.command import Approval, Command
 from protocol.commands.effects import after
 from protocol.commands.quorum import signatures_needed
-from protocol.commands.rules import refusal_of
+from protocol.commands.rules import not_a_recovery_unit, refusal_of
 from protocol.displayable import shown
 from protocol.history import History
 from protocol.identifiers import (
@@ -156,7 +163,11 @@ def would_be_found(
     A receipt as it would be, signed by all who could, is judged as if it had happened.
     """
     history, chain = evidence.history, book.trusted
-    if history is None or chain is None or isinstance(command.body, LoadNewRegister | Zeroize):
+    if (
+        history is None
+        or chain is None
+        or isinstance(command.body, LoadNewRegister | GenerateRandom | Zeroize)
+    ):
         return ()
     state = history.state
     receipt = Receipt(
@@ -170,6 +181,7 @@ def would_be_found(
         ),
         before=state,
         after=after(state, command.body),
+        copies=(),
         at=command.not_before,
     )
     then = _with(history, receipt)
@@ -237,9 +249,10 @@ def exit_roster_in_charter(
     )
 
 
-def unit_would_run(body: Body, state: UnitState) -> Refusal | None:
-    """The rule of the unit's own that refuses it in this state."""
-    refusal = refusal_of(body, state)
+def unit_would_run(body: Body, evidence: UnitEvidence) -> Refusal | None:
+    """The rule of the unit's own that refuses it in the state that is shown."""
+    state = state_of(evidence)
+    refusal = not_a_recovery_unit(body, evidence.unit.certificate.type) or refusal_of(body, state)
     if refusal is not None:
         return refusal
     needed = signatures_needed(body, state)

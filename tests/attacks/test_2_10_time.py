@@ -3,7 +3,7 @@
 import pytest
 
 from protocol.commands.bodies import SetClock, SetControlPoint, Void
-from protocol.commands.command import SignedCommand
+from protocol.commands.command import signed_command
 from protocol.identifiers import DAY, HOUR, MINUTE, SECOND, Instant
 from protocol.receipts import Receipt
 from protocol.refusals import Rule
@@ -116,7 +116,7 @@ async def test_only_a_quorum_mends_a_clock(attack: Attack):
         assert unit.refusal(body, [ALICE]).rule is Rule.TOO_FEW_SIGNATURES
         mend = unit.command(body, not_before=old.not_before, not_after=old.not_after)
         unit.run(Void(), [CAROL])
-        sent = SignedCommand(
+        sent = signed_command(
             command=to_bytes(mend),
             approvals=(ALICE.approve(mend), BOB.approve(mend)),
             contributions=(),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from protocol.commands.bodies import AddAdministrator, SetControlPoint
-from protocol.commands.command import Approval, Command, SignedCommand
+from protocol.commands.command import Approval, Command, signed_command
 from protocol.identifiers import Signature
 from protocol.receipts import Receipt
 from protocol.refusals import Rule
@@ -47,7 +47,7 @@ async def test_each_key_signs_in_its_own_way(attack: Attack):
             progress = news.request.progress_on(one.unit)
             assert progress is not None
             command = news.request.command(progress.target)
-            sent = SignedCommand(
+            sent = signed_command(
                 command=to_bytes(command),
                 approvals=(one.approval, ALICE.approve(command)),
                 contributions=(),
@@ -100,7 +100,7 @@ async def test_half_a_signature_is_none(attack: Attack, forge: Callable[[Command
     async with attack(mixed(), BOB) as bob:
         unit = bob.world.units[0]
         command = unit.command(POINT)
-        sent = SignedCommand(
+        sent = signed_command(
             command=to_bytes(command),
             approvals=(forge(command), approval(CAROL.key, command)),
             contributions=(),

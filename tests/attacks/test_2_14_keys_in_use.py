@@ -19,7 +19,7 @@ from protocol.commands.bodies import (
     SetImmediate,
     Void,
 )
-from protocol.commands.command import Approval, Command, SignedCommand
+from protocol.commands.command import Approval, Command, SignedCommand, signed_command
 from protocol.history import verify_history
 from protocol.identifiers import Signature, StateVersion
 from protocol.receipts import Receipt
@@ -67,7 +67,7 @@ def signed_by_all(command: Command, body: dict[str, Any]) -> SignedCommand:
     """The command with another body, signed by every administrator over these very bytes."""
     plain: Any = to_plain(command)
     data = canonical.encode({**plain, "body": body})
-    return SignedCommand(
+    return signed_command(
         command=data,
         approvals=tuple(
             Approval(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from protocol.commands.bodies import Body, SetThresholds, Void, Zeroize
-from protocol.commands.command import Approval, Command, SignedCommand
+from protocol.commands.command import Approval, Command, SignedCommand, signed_command
 from protocol.identifiers import DAY, Incarnation, IncarnationId, Instant
 from protocol.receipts import Receipt
 from protocol.refusals import Rule
@@ -24,7 +24,7 @@ RAISE = SetThresholds(signatures=3, revocations=2)
 
 def sent(command: Command, *approvals: Approval) -> SignedCommand:
     """A command with signatures that need not be its own."""
-    return SignedCommand(command=to_bytes(command), approvals=approvals, contributions=())
+    return signed_command(command=to_bytes(command), approvals=approvals, contributions=())
 
 
 async def signed(bob: Victim, body: Body = RAISE) -> tuple[RequestNews, dict[bytes, Approval]]:

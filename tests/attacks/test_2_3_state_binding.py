@@ -6,7 +6,7 @@ from protocol.commands.bodies import (
     Void,
     Zeroize,
 )
-from protocol.commands.command import Command, SignedCommand
+from protocol.commands.command import Command, SignedCommand, signed_command
 from protocol.receipts import Receipt
 from protocol.refusals import Rule
 from protocol.schema import to_bytes
@@ -25,7 +25,7 @@ def with_signatures(bob: Victim, news: RequestNews, unit: CastUnit) -> SignedCom
     assert isinstance(approve, Approve)
     own = next(one.approval for one in approve.approvals if one.unit == unit.id)
     command = command_of(news, unit)
-    return SignedCommand(
+    return signed_command(
         command=to_bytes(command), approvals=(own, ALICE.approve(command)), contributions=()
     )
 

@@ -157,7 +157,7 @@ def importer_for_a_commit(_: World, news: RequestNews) -> RequestNews:
         (state_to_come, Exit.ALARM, Rule.STATE_CHANGED, "your agent can't see"),
         (state_never_seen, Exit.ENDED, Rule.STATE_CHANGED, "superseded"),
         (ends_before_it_begins, Exit.ALARM, "TIMES_OF_FILING", "valid for"),
-        (importer_for_a_commit, Exit.ALARM, "TARGETS_OF_FILING", "for a load only"),
+        (importer_for_a_commit, Exit.ALARM, "TARGETS_OF_FILING", "for a load or an export only"),
     ],
     ids=lambda one: getattr(one, "__name__", ""),
 )

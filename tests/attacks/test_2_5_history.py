@@ -18,7 +18,7 @@ from protocol.commands.bodies import (
     Void,
     Zeroize,
 )
-from protocol.commands.command import SignedCommand
+from protocol.commands.command import signed_command
 from protocol.identifiers import Incarnation, IncarnationId, Signature, StateVersion
 from protocol.receipts import Birth, BirthCause, Receipt, entry_hash
 from protocol.refusals import Rule
@@ -185,7 +185,7 @@ async def only_zeroize(bob: Victim, unit: CastUnit, number: int) -> None:
     approve = bob.evil.given[before]
     assert isinstance(approve, Approve)
     command = news.request.command(news.request.progress[0].target)
-    sent = SignedCommand(
+    sent = signed_command(
         command=to_bytes(command), approvals=(approve.approvals[0].approval,), contributions=()
     )
     assert isinstance(unit.execute(sent), Receipt)

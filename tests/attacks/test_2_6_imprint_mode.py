@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from protocol.commands.bodies import AddAdministrator, SetThresholds
-from protocol.commands.command import SignedCommand
+from protocol.commands.command import SignedCommand, signed_command
 from protocol.receipts import Receipt
 from protocol.refusals import Rule
 from protocol.schema import to_bytes
@@ -38,7 +38,7 @@ def signed(bob: Victim, news: RequestNews, unit: CastUnit, *more: Any) -> Signed
     assert one is not None
     command = news.request.command(one.target)
     others = tuple(who.approve(command) for who in more)
-    return SignedCommand(command=to_bytes(command), approvals=(own, *others), contributions=())
+    return signed_command(command=to_bytes(command), approvals=(own, *others), contributions=())
 
 
 async def test_the_people_leave_imprint_mode(attack: Attack):

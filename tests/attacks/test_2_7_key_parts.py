@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from protocol.commands.bodies import CommitNewRegister, LoadNewRegister, NamedPart, SetControlPoint
-from protocol.commands.command import Command, Contribution, SignedCommand
+from protocol.commands.command import Command, Contribution, SignedCommand, signed_command
 from protocol.identifiers import IncarnationId, Signature, StateVersion
 from protocol.receipts import Receipt
 from protocol.refusals import Rule
@@ -239,7 +239,7 @@ class Sealed:
 
     def sent(self, unit: CastUnit, *parts: Contribution) -> SignedCommand:
         command = self.command(unit)
-        return SignedCommand(
+        return signed_command(
             command=to_bytes(command),
             approvals=(ALICE.approve(command),),
             contributions=parts,
@@ -360,7 +360,7 @@ async def test_a_part_is_not_replayed_into_another_load(attack: Attack):
             [(ALICE, ALICE.part()), (BOB, BOB.part())], request=request_digest("another")
         )
         alices = contribution((ALICE, ALICE.part()), command, importer)
-        again = SignedCommand(
+        again = signed_command(
             command=to_bytes(command),
             approvals=(ALICE.approve(command),),
             contributions=(alices, sealed.part[unit.id]),

@@ -6,7 +6,7 @@ import pytest
 
 from hsm_backend.unit import machine
 from protocol.commands.bodies import SetControlPoint, SetThresholds
-from protocol.commands.command import SignedCommand
+from protocol.commands.command import signed_command
 from protocol.receipts import Receipt, RefusalAnswer, open_entry
 from protocol.refusals import Rule, refuse
 from protocol.request import Outcome, Request, RequestState, TargetProgress
@@ -32,7 +32,7 @@ def run(news: RequestNews, unit: CastUnit) -> Signed:
     command = news.request.command(one.target)
     approvals = (ALICE.approve(command), CAROL.approve(command))
     done = unit.execute(
-        SignedCommand(command=to_bytes(command), approvals=approvals, contributions=())
+        signed_command(command=to_bytes(command), approvals=approvals, contributions=())
     )
     assert isinstance(done, Receipt), done
     return unit.entries[-1]
@@ -172,7 +172,7 @@ async def test_a_refusal_says_whether_the_command_can_still_run(attack: Attack):
     async with attack() as bob:
         unit = bob.world.units[0]
         command = unit.command(POINT)
-        one = SignedCommand(
+        one = signed_command(
             command=to_bytes(command), approvals=(ALICE.approve(command),), contributions=()
         )
         refusal = unit.refuses(one)

@@ -16,7 +16,7 @@ from protocol.commands.bodies import (
     Void,
     Zeroize,
 )
-from protocol.commands.command import SignedCommand
+from protocol.commands.command import SignedCommand, signed_command
 from protocol.identifiers import HOUR
 from protocol.receipts import Receipt
 from protocol.refusals import Rule
@@ -56,7 +56,7 @@ def given(bob: Victim, news: RequestNews, unit: CastUnit) -> SignedCommand:
     progress = news.request.progress_on(unit.id)
     assert progress is not None
     command = news.request.command(progress.target)
-    return SignedCommand(
+    return signed_command(
         command=to_bytes(command), approvals=(own, ALICE.approve(command)), contributions=()
     )
 

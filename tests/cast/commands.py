@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from protocol.commands.bodies import AddAdministrator, Body, LoadNewRegister, NamedPart
-from protocol.commands.command import Command, Contribution, SignedCommand
+from protocol.commands.command import Command, Contribution, SignedCommand, signed_command
 from protocol.identifiers import Digest, Instant, Nonce
 from protocol.receipts import StateAnswer
 from protocol.request import DEFAULT_VALIDITY
@@ -62,7 +62,7 @@ def signed(
     command: Command, signers: Sequence[Signer] = (), contributions: Sequence[Contribution] = ()
 ) -> SignedCommand:
     """The command with these signatures and parts, as a unit is sent it."""
-    return SignedCommand(
+    return signed_command(
         command=to_bytes(command),
         approvals=tuple(approval(key_of(signer), command) for signer in signers),
         contributions=tuple(contributions),

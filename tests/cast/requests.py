@@ -16,8 +16,8 @@ from coordinator.workflow.events import (
 )
 from coordinator.workflow.filing import new_request
 from protocol.charter import Charter
-from protocol.commands.bodies import Body, LoadNewRegister, Void
-from protocol.commands.command import SignedCommand
+from protocol.commands.bodies import Body, ExportKey, LoadNewRegister, Void
+from protocol.commands.command import ReceiverProof, SignedCommand
 from protocol.displayable import Purpose, Reason
 from protocol.identifiers import Digest, Instant, UnitId
 from protocol.receipts import Receipt, RefusalAnswer
@@ -34,6 +34,7 @@ from protocol.request import (
     TargetProgress,
 )
 from protocol.schema import from_bytes
+from protocol.sealing.copies import receivers_of
 from protocol.sealing.importer import ImporterKey
 from protocol.session.messages import UnitApproval, UnitContribution
 from protocol.signing.labels import Label
@@ -251,7 +252,7 @@ class Asked:
         """The signed command as the unit is sent it."""
         one = self.on(unit)
         sent = signed(self.request.command(one.target), (), one.contributions)
-        return sent.but(approvals=one.approvals)
+        return sent.but(approvals=one.approvals, receivers=one.receivers)
 
     def _progress(self, unit: CastUnit, opening: Opening) -> TargetProgress:
         body = self.request.filing.body
@@ -261,6 +262,13 @@ class Asked:
             key = unit.importer_key(opening.digest)
             importer = sign_statement(Label.IMPORTER_KEY, key, unit.key.sign)
             digest = key.digest
+        receivers: tuple[ReceiverProof, ...] = ()
+        if isinstance(body, ExportKey):
+            others = [self.units[one] for one in body.receivers]
+            receivers = tuple(one.proof(opening.digest) for one in others)
+            digest = receivers_of(
+                tuple(from_bytes(ImporterKey, one.importer.statement) for one in receivers)
+            ).digest
         needed = needed_by_people(body, unit.state, self.charter)
         assert isinstance(needed, int), needed
         seen = unit.seen()
@@ -275,6 +283,7 @@ class Asked:
             state=seen.state,
             needed=needed,
             importer=importer,
+            receivers=receivers,
             approvals=(),
             contributions=(),
             outcome=Outcome.OPEN,

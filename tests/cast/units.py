@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from hsm_backend.unit import machine
-from hsm_backend.unit.machine import Executed, Step
+from hsm_backend.unit.machine import Executed, Fresh, Step
 from hsm_backend.unit.memory import Memory, UnitIdentity
-from protocol.commands.bodies import Body, SetThresholds
-from protocol.commands.command import Command, SignedCommand
+from protocol.commands.bodies import Body, ExportKey, Held, ImportKey, SetThresholds
+from protocol.commands.command import Command, ReceiverProof, SignedCommand
 from protocol.identifiers import (
+    VP,
     CommandId,
     Digest,
     IdentityKey,
@@ -20,12 +21,14 @@ from protocol.identifiers import (
 from protocol.location import Location, UnitType
 from protocol.receipts import Entry, Receipt, StateAnswer, open_entry, open_state
 from protocol.refusals import Refusal
-from protocol.sealing.hpke import PRIVATE_KEY_BYTES
+from protocol.schema import from_bytes
+from protocol.sealing.copies import receivers_of
+from protocol.sealing.hpke import PRIVATE_KEY_BYTES, seal
 from protocol.sealing.importer import ImporterKey
 from protocol.secrets import Secret
 from protocol.signing.labels import Label
 from protocol.signing.statements import Signed, sign_statement
-from protocol.unit_identity import UnitCertificate, unit_id
+from protocol.unit_identity import CertifiedUnit, UnitCertificate, unit_id
 from protocol.unit_state import UnitState
 from tests.cast.commands import (
     NOON,
@@ -89,7 +92,7 @@ class CastUnit:
             ),
             made=now,
         )
-        self.identity = UnitIdentity(unit=unit_id(self.key.identity), sign=self.key.sign)
+        self.identity = UnitIdentity(unit=unit_id(self.key.identity), type=kind, sign=self.key.sign)
         self.now = now
         self.charter: Digest = SOME_CHARTER
         self.entries: list[Signed] = []
@@ -139,7 +142,7 @@ class CastUnit:
             self.memory,
             sent,
             find_receipt=self.receipts.get,
-            incarnation=self._fresh(),
+            fresh=self._random(),
             now=self._at(at),
         )
         if isinstance(done, Refusal):
@@ -215,6 +218,64 @@ class CastUnit:
         assert isinstance(answer, Receipt), answer
         return answer
 
+    # --- keys of recovery units -----------------------------------------------------------------
+
+    def proof(self, request: Digest) -> ReceiverProof:
+        """What proves this unit, as it is now, a receiver of the export with this request."""
+        importer = self.importer_key(request)
+        answer = machine.answer_state(self.identity, self.memory, (nonce("proof"),), self.now)
+        return ReceiverProof(
+            certified=CertifiedUnit(
+                certificate=self.vendor.certify(self.certificate), vendor_root=self.vendor.root
+            ),
+            state=answer,
+            importer=sign_statement(Label.IMPORTER_KEY, importer, self.key.sign),
+        )
+
+    def export_command(
+        self, receivers: Sequence["CastUnit"], register: Held = Held.NEW, **changes: Any
+    ) -> tuple[Command, tuple[ReceiverProof, ...]]:
+        """An export of the register's key to these units, and the proofs that it needs."""
+        in_order = sorted(receivers, key=lambda one: one.id)
+        request = changes.setdefault("request", request_digest())
+        proofs = tuple(one.proof(request) for one in in_order)
+        importers = tuple(from_bytes(ImporterKey, proof.importer.statement) for proof in proofs)
+        holder = self.state.new if register is Held.NEW else self.state.current
+        body = ExportKey(
+            register=register,
+            vp=holder.vp or VP(bytes(32)),
+            receivers=tuple(one.id for one in in_order),
+            vendor_roots=tuple(sorted({one.vendor.root for one in in_order})),
+        )
+        changes.setdefault("importer", receivers_of(importers).digest)
+        return self.command(body, **changes), proofs
+
+    def export(
+        self, receivers: Sequence["CastUnit"], signers: Sequence[Signer], **changes: Any
+    ) -> Signed:
+        """Exports the key to these units; the signed receipt."""
+        command, proofs = self.export_command(receivers, **changes)
+        answer = self.execute(signed(command, signers).but(receivers=proofs))
+        assert isinstance(answer, Receipt), answer
+        return self.entries[-1]
+
+    def import_command(self, source: "CastUnit", export: Signed, **changes: Any) -> SignedCommand:
+        """An unsigned import of what the source exported."""
+        receipt = open_entry(export, source.key.identity)
+        assert isinstance(receipt, Receipt)
+        done = receipt.parsed()
+        assert isinstance(done.body, ExportKey)
+        body = ImportKey(export=done.id, source=source.key.identity, vp=done.body.vp)
+        return signed(self.command(body, **changes), []).but(export=export)
+
+    def import_key(self, source: "CastUnit", export: Signed, signers: Sequence[Signer]) -> Receipt:
+        """Imports what the source exported, and expects a receipt."""
+        sent = self.import_command(source, export)
+        by = signed(sent.parsed(), signers).but(export=export)
+        answer = self.execute(by)
+        assert isinstance(answer, Receipt), answer
+        return answer
+
     # --- the usual beginnings ------------------------------------------------------------------
 
     def install(self, people: Sequence[Custodian], signers: Sequence[Signer] = ()) -> None:
@@ -261,6 +322,13 @@ class CastUnit:
 
     def _fresh(self) -> IncarnationId:
         return IncarnationId(noise(f"incarnation {self.key.ski.hex()} {self._draw()}", 16))
+
+    def _random(self) -> Fresh:
+        return Fresh(
+            incarnation=self._fresh(),
+            key=Secret(noise(f"master key {self.key.ski.hex()} {self._draw()}")),
+            seal=lambda plaintext, public_key, info: seal(plaintext, public_key, info=info),
+        )
 
     def _draw(self) -> int:
         self._drawn += 1

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 from hsm_backend.unit import machine
 from protocol.charter import Charter, Floor
-from protocol.commands.bodies import Body, LoadNewRegister
+from protocol.commands.bodies import Body, ExportKey, LoadNewRegister
+from protocol.commands.command import ReceiverProof
 from protocol.identifiers import Bytes32, Duration, Instant, Nonce, UnitId
 from protocol.record.checkpoints import Checkpoint, checkpoint_digest, log_origin, sign_checkpoint
 from protocol.record.entries import Entry, EntryKind, Salt, SaltedEntry, entry_leaf
@@ -26,8 +27,9 @@ from protocol.request import (
     Target,
     TargetProgress,
 )
-from protocol.schema import Struct, to_bytes
+from protocol.schema import Struct, from_bytes, to_bytes
 from protocol.sealing.contribution import vp_of
+from protocol.sealing.copies import receivers_of
 from protocol.sealing.importer import ImporterKey
 from protocol.session.messages import (
     HISTORY_PAGE,
@@ -237,6 +239,12 @@ class World:
         importer: ImporterKey | None = None
         if isinstance(filing.body, LoadNewRegister):
             importer = cast.importer_key(opening.digest)
+        receivers: tuple[ReceiverProof, ...] = ()
+        sealed_to = None if importer is None else importer.digest
+        if isinstance(filing.body, ExportKey):
+            receivers = tuple(self.unit(one).proof(opening.digest) for one in filing.body.receivers)
+            keys = (from_bytes(ImporterKey, one.importer.statement) for one in receivers)
+            sealed_to = receivers_of(tuple(keys)).digest
         needed = needed_by_people(filing.body, cast.state, self.charter)
         return TargetProgress(
             target=Target(
@@ -244,11 +252,12 @@ class World:
                 incarnation=cast.memory.incarnation,
                 version=cast.memory.version,
                 state=cast.memory.state_digest,
-                importer=None if importer is None else importer.digest,
+                importer=sealed_to,
             ),
             state=cast.state,
             needed=0 if isinstance(needed, Refusal) else needed,
             importer=None if importer is None else self.signed_importer(cast, importer),
+            receivers=receivers,
             approvals=(),
             contributions=(),
             outcome=Outcome.OPEN,

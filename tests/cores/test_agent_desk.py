@@ -9,7 +9,7 @@ from protocol.commands.bodies import (
     Void,
     Zeroize,
 )
-from protocol.commands.command import SignedCommand
+from protocol.commands.command import signed_command
 from protocol.displayable import Reason
 from protocol.identifiers import HOUR, VP, Digest, Instant, UnitId
 from protocol.receipts import RefusalAnswer
@@ -70,7 +70,7 @@ def run(world: World, news: RequestNews) -> RequestNews:
     for one in news.request.progress:
         command = news.request.command(one.target)
         unit = world.unit(one.unit)
-        sent = SignedCommand(
+        sent = signed_command(
             command=to_bytes(command), approvals=one.approvals, contributions=one.contributions
         )
         unit.execute(sent)

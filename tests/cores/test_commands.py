@@ -14,10 +14,12 @@ from protocol.commands.command import (
     SignedCommand,
     distinct,
     parse_command,
+    signed_command,
 )
 from protocol.identifiers import (
     SKI,
     VP,
+    CommandId,
     Digest,
     Incarnation,
     IncarnationId,
@@ -48,6 +50,14 @@ EXAMPLES: list[Body] = [
     bodies.SetClock(to=Instant(1)),
     bodies.SetControlPoint(point=55, on=True),
     bodies.SetAttribute(attribute="zeroize-one", on=False),
+    bodies.GenerateRandom(),
+    bodies.ExportKey(
+        register=bodies.Held.NEW,
+        vp=VP_A,
+        receivers=(CastUnit().id,),
+        vendor_roots=(CastUnit().vendor.root,),
+    ),
+    bodies.ImportKey(export=CommandId(noise("export")), source=CastUnit().key.identity, vp=VP_A),
     bodies.AddKeyUser(name="payroll", public_key=KEY, rights=("unwrap", "wrap")),
     bodies.AddKeyUser(name="", public_key=KEY, rights=()),
     bodies.RemoveKeyUser(public_key=KEY),
@@ -81,7 +91,8 @@ def test_a_body_survives_the_wire(body: Body) -> None:
 
 @pytest.mark.parametrize("body", EXAMPLES, ids=kind_of)
 def test_a_command_survives_the_wire(body: Body) -> None:
-    importer = Digest(noise("importer")) if isinstance(body, bodies.LoadNewRegister) else None
+    sealed = isinstance(body, bodies.LoadNewRegister | bodies.ExportKey)
+    importer = Digest(noise("importer")) if sealed else None
     command = COMMAND.but(body=body, importer=importer)
     assert parse_command(to_bytes(command)) == command
 
@@ -197,7 +208,7 @@ def test_command_bytes_are_bounded() -> None:
 
 def test_a_signed_command_is_bounded() -> None:
     one = Approval(ski=ALICE.key.ski, signature=Signature(bytes(64)))
-    sent = SignedCommand(command=b"", approvals=(one,) * 16, contributions=())
+    sent = signed_command(command=b"", approvals=(one,) * 16, contributions=())
     assert from_bytes(SignedCommand, to_bytes(sent)) == sent
     with pytest.raises(Violation):
         from_bytes(SignedCommand, to_bytes(sent.but(approvals=(one,) * 17)))

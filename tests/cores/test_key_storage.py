@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from hsm_backend.keys import tables
+from hsm_backend.keys import draft, tables
 from hsm_backend.keys.database import KeyDatabase
 from hsm_backend.keys.draft import RETENTION
 from hsm_backend.keys.engine import parse_url, sqlite_url
@@ -269,6 +269,20 @@ def test_an_id_is_used_once(unit: StorageOfUnit):
     other_name = Create(keys=(NewKey(key=key_id("k"), name="other"),))
     assert unit.item_refused(other_name) is Rule.KEY_EXISTS
     assert unit.item_refused(new_keys("k"), BACKUP) is Rule.KEY_EXISTS
+
+
+def test_there_is_room_for_so_many_keys(unit: StorageOfUnit, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(draft, "MAX_KEYS", 2)
+    found = unit.items(new_keys("a", "b", "c"))
+    assert [type(one).__name__ for one in found] == ["KeyView", "KeyView", "ItemRefused"]
+    assert unit.item_refused(new_keys("c")) is Rule.TOO_MANY_KEYS
+    assert unit.create("a") == found[0], "one that is there needs no room"
+    until = unit.delete("a").until
+    assert until is not None
+    assert unit.item_refused(new_keys("c")) is Rule.TOO_MANY_KEYS
+    unit.now = until
+    assert unit.storage.destroy_what_is_due(unit.glance) is None
+    assert unit.create("c").name == "c"
 
 
 @pytest.mark.parametrize("name", ["x" * 65, " x", "x ", "a_b", "ä", "a\n"])

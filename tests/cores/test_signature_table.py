@@ -15,6 +15,9 @@ from protocol.commands.bodies import (
     ClearCurrentRegister,
     ClearNewRegister,
     CommitNewRegister,
+    ExportKey,
+    GenerateRandom,
+    ImportKey,
     LoadNewRegister,
     RemoveAdministrator,
     RemoveKeyUser,
@@ -28,7 +31,8 @@ from protocol.commands.bodies import (
     kind_of,
 )
 from protocol.commands.command import SignedCommand
-from protocol.identifiers import VP, IdentityKey
+from protocol.identifiers import VP, CommandId, IdentityKey
+from protocol.location import UnitType
 from protocol.receipts import Receipt
 from protocol.refusals import Rule
 from tests.cast.commands import adds, signed
@@ -128,14 +132,52 @@ def thresholds(signatures: int, revocations: int) -> Callable[[CastUnit], Body]:
     return lambda _: SetThresholds(signatures=signatures, revocations=revocations)
 
 
+def recovery(*, key: bool = True) -> CastUnit:
+    unit = CastUnit(2, kind=UnitType.RECOVERY)
+    unit.leave_imprint(PEOPLE, signatures=SIGNATURES, revocations=REVOCATIONS)
+    if key:
+        unit.run(GenerateRandom(), PEOPLE[:1])
+    return unit
+
+
+def without_key() -> CastUnit:
+    return recovery(key=False)
+
+
+def sent_export(unit: CastUnit, signers: tuple[Custodian, ...]) -> SignedCommand:
+    receivers = [] if unit.state.imprint else [secure()]
+    command, proofs = unit.export_command(receivers)
+    return signed(command, signers).but(receivers=proofs)
+
+
+def sent_import(unit: CastUnit, signers: tuple[Custodian, ...]) -> SignedCommand:
+    if unit.state.imprint:
+        body = ImportKey(export=CommandId(bytes(32)), source=unit.key.identity, vp=VP(bytes(32)))
+        return signed(unit.command(body), signers)
+    source = recovery()
+    prepared = unit.import_command(source, source.export([unit], PEOPLE))
+    return signed(prepared.parsed(), signers).but(export=prepared.export)
+
+
+def sent_load(unit: CastUnit, signers: tuple[Custodian, ...]) -> SignedCommand:
+    return unit.sealed_load(OTHERS_GIVEN, signers)
+
+
 def just(body: Body) -> Callable[[CastUnit], Body]:
     return lambda _: body
 
 
 MakeUnit = Callable[[], CastUnit]
 MakeBody = Callable[[CastUnit], Body]
+Send = Callable[[CastUnit, tuple[Custodian, ...]], SignedCommand]
+SENDS: dict[type[Body], Send] = {
+    LoadNewRegister: sent_load,
+    ExportKey: sent_export,
+    ImportKey: sent_import,
+}
+"""What needs more than its body."""
 
-TABLE: list[tuple[str, MakeUnit, MakeBody | None, int | None]] = [
+TABLE: list[tuple[str, MakeUnit, MakeBody | type[Body], int | None]] = [
     # what and when                                unit       body                     signatures
     ("add administrator, imprint mode", imprint, add, 0),
     ("add administrator", secure, add, 3),
@@ -151,8 +193,14 @@ TABLE: list[tuple[str, MakeUnit, MakeBody | None, int | None]] = [
     ("lower the revocation threshold", secure, thresholds(3, 3), 4),
     ("lower the revocation threshold, raise the other", secure, thresholds(5, 1), 4),
     ("lower both thresholds", secure, thresholds(1, 1), 4),
-    ("load, imprint mode", imprint, None, None),
-    ("load", secure, None, 1),
+    ("load, imprint mode", imprint, LoadNewRegister, None),
+    ("load", secure, LoadNewRegister, 1),
+    ("generate random, imprint mode", imprint, just(GenerateRandom()), None),
+    ("generate random", without_key, just(GenerateRandom()), 1),
+    ("export, imprint mode", imprint, ExportKey, None),
+    ("export", recovery, ExportKey, 3),
+    ("import, imprint mode", imprint, ImportKey, None),
+    ("import", secure, ImportKey, 1),
     ("commit, imprint mode", imprint, commit, None),
     ("commit", loaded, commit, 3),
     ("set immediate, imprint mode", imprint, set_immediate, None),
@@ -185,9 +233,11 @@ TABLE: list[tuple[str, MakeUnit, MakeBody | None, int | None]] = [
 ]
 
 
-def sent(unit: CastUnit, body: MakeBody | None, signers: tuple[Custodian, ...]) -> SignedCommand:
-    if body is None:
-        return unit.sealed_load(OTHERS_GIVEN, signers)
+def sent(
+    unit: CastUnit, body: MakeBody | type[Body], signers: tuple[Custodian, ...]
+) -> SignedCommand:
+    if isinstance(body, type):
+        return SENDS[body](unit, signers)
     return signed(unit.command(body(unit)), signers)
 
 
@@ -195,7 +245,7 @@ def sent(unit: CastUnit, body: MakeBody | None, signers: tuple[Custodian, ...]) 
     ("make", "body", "needed"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
 )
 def test_a_command_needs_so_many_signatures(
-    make: MakeUnit, body: MakeBody | None, needed: int | None
+    make: MakeUnit, body: MakeBody | type[Body], needed: int | None
 ) -> None:
     unit = make()
     if needed is None:
@@ -220,7 +270,7 @@ SEVERAL = [row for row in TABLE if row[3] is not None and row[3] > 1]
     ("make", "body", "needed"), [row[1:] for row in SEVERAL], ids=[row[0] for row in SEVERAL]
 )
 def test_one_key_counts_once_however_often_it_signs(
-    make: MakeUnit, body: MakeBody | None, needed: int
+    make: MakeUnit, body: MakeBody | type[Body], needed: int
 ) -> None:
     unit = make()
     refusal = unit.refuses(sent(unit, body, (ALICE,) * (needed + 1)))
@@ -238,7 +288,7 @@ def test_more_signatures_than_needed_are_no_harm_and_all_count() -> None:
 @pytest.mark.parametrize("when", ["imprint mode", "afterwards"])
 def test_the_table_has_every_kind(when: str) -> None:
     rows = [row for row in TABLE if ("imprint mode" in row[0]) == (when == "imprint mode")]
-    kinds = {LoadNewRegister if body is None else type(body(CastUnit())) for _, _, body, _ in rows}
+    kinds = {body if isinstance(body, type) else type(body(CastUnit())) for _, _, body, _ in rows}
     assert kinds == set(KINDS)
 
 
@@ -256,6 +306,9 @@ def test_kinds_have_the_names_that_the_bytes_have() -> None:
         "set-clock",
         "set-control-point",
         "set-attribute",
+        "generate-random",
+        "export-key",
+        "import-key",
         "add-key-user",
         "remove-key-user",
         "zeroize",

@@ -8,20 +8,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from protocol.commands import bodies
 from protocol.commands.bodies import Body, LoadNewRegister, NamedPart
-from protocol.commands.command import Contribution, SignedCommand
+from protocol.commands.command import Command, Contribution, SignedCommand
 from protocol.identifiers import DAY, MINUTE, Digest, Instant, Signature
+from protocol.location import UnitType
+from protocol.receipts import Receipt
 from protocol.refusals import FACTS, Refusal, Rule
 from protocol.schema import from_bytes, to_bytes
 from protocol.sealing import hpke
 from protocol.sealing.contribution import SealedPart, sealing_info, vp_of
+from protocol.sealing.copies import SealedCopy, copy_info
+from protocol.sealing.importer import ImporterKey
 from protocol.signing.labels import Label, labelled
+from protocol.signing.statements import sign_statement
 from tests.cast.commands import NOON, adds, contribution, load_of, request_digest, signed
-from tests.cast.keys import signature_key
+from tests.cast.keys import noise, signature_key
 from tests.cast.people import (
     ALICE,
     BOB,
@@ -30,17 +36,19 @@ from tests.cast.people import (
     EVERYBODY,
     IVAN,
     MALLORY,
+    Custodian,
     approval,
     custodian,
 )
-from tests.cast.units import CastUnit
+from tests.cast.units import CastUnit, Vendor
 
 REPOSITORY = Path(__file__).parents[2]
 PEOPLE = (ALICE, BOB, CAROL)
 GIVEN = [(ALICE, ALICE.part()), (BOB, BOB.part())]
 ALICES, BOBS = vp_of(ALICE.part()), vp_of(BOB.part())
 KEY_VP = vp_of(bytes(a ^ b for a, b in zip(ALICE.part(), BOB.part(), strict=True)))
-OTHER_VP = vp_of(b"another key")
+OTHER_KEY = noise("another key")
+OTHER_VP = vp_of(OTHER_KEY)
 
 
 def new() -> CastUnit:
@@ -528,6 +536,280 @@ def the_current_key_from_other_parts(unit: CastUnit) -> SignedCommand:
     halves = [CAROL.part(), ALICE.part(), BOB.part()]
     last = bytes(a ^ b ^ c for a, b, c in zip(*halves, strict=True))
     return unit.sealed_load([(CAROL, CAROL.part()), (DAVE, last)], [ALICE])
+
+
+# --- recovery units -------------------------------------------------------------------------------
+
+
+def recovery() -> CastUnit:
+    unit = CastUnit(7, kind=UnitType.RECOVERY)
+    unit.leave_imprint(PEOPLE)
+    return unit
+
+
+def holding() -> CastUnit:
+    unit = recovery()
+    unit.run(bodies.GenerateRandom(), [ALICE])
+    return unit
+
+
+HELD = holding().state.new.vp
+assert HELD is not None
+
+
+def sent_to(unit: CastUnit, *receivers: CastUnit, **changes: Any) -> SignedCommand:
+    command, proofs = unit.export_command(receivers, **changes)
+    return signed(command, PEOPLE).but(receivers=proofs)
+
+
+for kind in (UnitType.OPERATIONAL, UnitType.FAILOVER):
+
+    @case(
+        Rule.NOT_A_RECOVERY_UNIT,
+        lambda kind=kind: key_in(kind),  # type: ignore[misc]
+        expected="recovery",
+        found=kind.value,
+    )
+    def an_export_by_another_unit(unit: CastUnit) -> SignedCommand:
+        return sent_to(unit, secure())
+
+
+def key_in(kind: UnitType) -> CastUnit:
+    unit = CastUnit(8, kind=kind)
+    unit.leave_imprint(PEOPLE)
+    unit.load(GIVEN, [ALICE])
+    return unit
+
+
+@case(Rule.NOT_A_RECOVERY_UNIT, secure, expected="recovery", found="operational")
+def a_random_key_of_another_unit(unit: CastUnit) -> SignedCommand:
+    return signed(unit.command(bodies.GenerateRandom()), PEOPLE)
+
+
+@case(Rule.NEW_REGISTER_NOT_EMPTY, holding, expected="Empty", found="Full uncommitted")
+def a_random_key_over_another(unit: CastUnit) -> SignedCommand:
+    return signed(unit.command(bodies.GenerateRandom()), PEOPLE)
+
+
+@case(Rule.VP_MISMATCH, holding, expected=HELD.hex(), found="Empty")
+def an_export_of_the_register_that_is_empty(unit: CastUnit) -> SignedCommand:
+    command, proofs = unit.export_command([secure()])
+    assert isinstance(command.body, bodies.ExportKey)
+    body = command.body.but(register=bodies.Held.CURRENT)
+    return signed(command.but(body=body), PEOPLE).but(receivers=proofs)
+
+
+@case(Rule.RECEIVERS, holding, expected="each once, in ascending order", found="none")
+def an_export_to_nobody(unit: CastUnit) -> SignedCommand:
+    return sent_to(unit)
+
+
+@case(Rule.RECEIVERS, holding, expected="each once, in ascending order", found="…")
+def an_export_to_the_same_unit_twice(unit: CastUnit) -> SignedCommand:
+    receiver = secure()
+    return sent_to(unit, receiver, receiver)
+
+
+WHAT_PROVES = "what the receiver's vendor and it signed"
+
+
+@case(Rule.RECEIVER_UNPROVEN, holding, expected="proofs of 1 receivers", found="none")
+def an_export_without_proofs(unit: CastUnit) -> SignedCommand:
+    return sent_to(unit, secure()).but(receivers=())
+
+
+@case(Rule.RECEIVER_UNPROVEN, holding, expected="proofs of 1 receivers", found="…")
+def an_export_with_another_receivers_proof(unit: CastUnit) -> SignedCommand:
+    stranger = CastUnit(9)
+    stranger.leave_imprint(PEOPLE)
+    return sent_to(unit, secure()).but(receivers=(stranger.proof(request_digest()),))
+
+
+@case(Rule.RECEIVER_UNPROVEN, holding, expected=WHAT_PROVES, found="vendor root")
+def a_receiver_of_another_vendor(unit: CastUnit) -> SignedCommand:
+    receiver = CastUnit(vendor=Vendor(signature_key("another vendor")))
+    receiver.leave_imprint(PEOPLE)
+    command, proofs = unit.export_command([receiver])
+    assert isinstance(command.body, bodies.ExportKey)
+    body = command.body.but(vendor_roots=(unit.vendor.root,))
+    return signed(command.but(body=body), PEOPLE).but(receivers=proofs)
+
+
+@case(Rule.RECEIVER_UNPROVEN, holding, expected=WHAT_PROVES, found="for something else")
+def a_receiver_whose_state_went_on(unit: CastUnit) -> SignedCommand:
+    receiver = secure()
+    sent = sent_to(unit, receiver)
+    receiver.run(bodies.Void(), [ALICE])
+    later = receiver.proof(request_digest())
+    return sent.but(receivers=(sent.receivers[0].but(state=later.state),))
+
+
+@case(Rule.RECEIVER_UNPROVEN, holding, expected="receivers as they were signed", found="…")
+def a_receivers_later_importer_key(unit: CastUnit) -> SignedCommand:
+    receiver = secure()
+    sent = sent_to(unit, receiver)
+    receiver.run(bodies.Void(), [ALICE])
+    return sent.but(receivers=(receiver.proof(request_digest()),))
+
+
+@case(Rule.RECEIVER_UNPROVEN, holding, expected=WHAT_PROVES, found="for something else")
+def an_importer_key_for_another_request(unit: CastUnit) -> SignedCommand:
+    receiver = secure()
+    command, _ = unit.export_command([receiver])
+    proofs = (receiver.proof(request_digest("another")),)
+    return signed(command, PEOPLE).but(receivers=proofs)
+
+
+@case(Rule.RECEIVER_UNPROVEN, holding, expected=WHAT_PROVES, found="signature")
+def an_importer_key_that_somebody_else_signed(unit: CastUnit) -> SignedCommand:
+    sent = sent_to(unit, secure())
+    (proof,) = sent.receivers
+    forged = sign_statement(
+        Label.IMPORTER_KEY, from_bytes(ImporterKey, proof.importer.statement), MALLORY.key.sign
+    )
+    return sent.but(receivers=(proof.but(importer=forged),))
+
+
+def unlike(*people: Custodian, signatures: int = 2, revocations: int = 2) -> CastUnit:
+    unit = CastUnit()
+    unit.leave_imprint(people, signatures=signatures, revocations=revocations)
+    return unit
+
+
+for receiver, found in (
+    (unlike(ALICE, BOB, DAVE), "other administrators"),
+    (unlike(ALICE, BOB, CAROL, DAVE), "other administrators"),
+    (unlike(*PEOPLE, signatures=1), "thresholds 1 and 2"),
+    (unlike(*PEOPLE, revocations=3), "thresholds 2 and 3"),
+    (imprint(), "one in imprint mode"),
+):
+
+    @case(
+        Rule.RECEIVER_UNLIKE,
+        holding,
+        expected="this unit's administrators and thresholds 2 and 2",
+        found=found,
+    )
+    def a_receiver_unlike_the_source(
+        unit: CastUnit, receiver: CastUnit = receiver
+    ) -> SignedCommand:
+        return sent_to(unit, receiver)
+
+
+def imported(unit: CastUnit, source: CastUnit | None = None) -> SignedCommand:
+    source = source or holding()
+    prepared = unit.import_command(source, source.export([unit], PEOPLE))
+    return signed(prepared.parsed(), [ALICE]).but(export=prepared.export)
+
+
+THE_RECEIPT = "the receipt of export"
+
+
+@case(Rule.EXPORT_UNPROVEN, secure, expected=THE_RECEIPT, found="none came along")
+def an_import_without_the_export(unit: CastUnit) -> SignedCommand:
+    return imported(unit).but(export=None)
+
+
+@case(Rule.EXPORT_UNPROVEN, secure, expected=THE_RECEIPT, found="signature")
+def an_export_that_somebody_else_signed(unit: CastUnit) -> SignedCommand:
+    sent = imported(unit)
+    assert sent.export is not None
+    receipt = from_bytes(Receipt, sent.export.statement)
+    return sent.but(export=sign_statement(Label.HISTORY, receipt, MALLORY.key.sign))
+
+
+@case(Rule.EXPORT_UNPROVEN, secure, expected=THE_RECEIPT, found="the receipt of something else")
+def the_receipt_of_another_command(unit: CastUnit) -> SignedCommand:
+    source = holding()
+    sent = imported(unit, source)
+    return sent.but(export=source.entries[-2])
+
+
+@case(Rule.EXPORT_UNPROVEN, secure, expected=THE_RECEIPT, found="the receipt of another key")
+def an_export_of_another_key(unit: CastUnit) -> SignedCommand:
+    sent = imported(unit)
+    command = sent.parsed()
+    assert isinstance(command.body, bodies.ImportKey)
+    other = command.but(body=command.body.but(vp=OTHER_VP))
+    return signed(other, [ALICE]).but(export=sent.export)
+
+
+@case(Rule.EXPORT_UNPROVEN, secure, expected=THE_RECEIPT, found="it has no copy for this unit")
+def an_export_to_others(unit: CastUnit) -> SignedCommand:
+    source, other = holding(), CastUnit(9)
+    other.leave_imprint(PEOPLE)
+    prepared = unit.import_command(source, source.export([other], PEOPLE))
+    return signed(prepared.parsed(), [ALICE]).but(export=prepared.export)
+
+
+AN_IMPORTER_KEY = "an importer key made for the export's request"
+
+
+@case(Rule.IMPORTER_KEY_UNKNOWN, secure, expected=AN_IMPORTER_KEY, found="none")
+def an_import_after_the_state_changed(unit: CastUnit) -> SignedCommand:
+    source = holding()
+    export = source.export([unit], PEOPLE)
+    unit.run(bodies.Void(), [ALICE])
+    prepared = unit.import_command(source, export)
+    return signed(prepared.parsed(), [ALICE]).but(export=prepared.export)
+
+
+@case(Rule.IMPORTER_KEY_UNKNOWN, secure, expected=AN_IMPORTER_KEY, found="none")
+def an_import_more_than_seven_days_later(unit: CastUnit) -> SignedCommand:
+    source = holding()
+    export = source.export([unit], PEOPLE)
+    unit.pass_time(7 * DAY + 1)
+    prepared = unit.import_command(source, export)
+    return signed(prepared.parsed(), [ALICE]).but(export=prepared.export)
+
+
+@case(Rule.COPY_UNREADABLE, secure, expected="a copy sealed to this unit's key", found="")
+def a_copy_that_a_lying_source_sealed_to_another_key(unit: CastUnit) -> SignedCommand:
+    return lying(unit, lambda copy: copy.sealed[:-1] + bytes([copy.sealed[-1] ^ 1]))
+
+
+@case(Rule.COPY_UNREADABLE, secure, expected=HELD.hex(), found=OTHER_VP.hex())
+def a_copy_of_another_key(unit: CastUnit) -> SignedCommand:
+    key = unit.importer_key(request_digest())
+
+    def seal(command: Command) -> bytes:
+        assert HELD is not None
+        info = copy_info(command, HELD, unit.id)
+        return hpke.seal(OTHER_KEY, key.public_key, info=info)
+
+    return lying(unit, lambda copy: b"", seal)
+
+
+def lying(
+    unit: CastUnit,
+    change: Callable[[SealedCopy], bytes],
+    seal: Callable[[Command], bytes] | None = None,
+) -> SignedCommand:
+    """An import of what a source says it exported; its copy isn't what it should be."""
+    source = holding()
+    sent = imported(unit, source)
+    assert sent.export is not None
+    receipt = from_bytes(Receipt, sent.export.statement)
+    (copy,) = receipt.copies
+    sealed = change(copy) if seal is None else seal(receipt.parsed())
+    lie = receipt.but(copies=(copy.but(sealed=sealed),))
+    return sent.but(export=sign_statement(Label.HISTORY, lie, source.key.sign))
+
+
+@case(Rule.NEW_REGISTER_NOT_EMPTY, loaded, expected="Empty", found="Full uncommitted")
+def an_import_over_a_key(unit: CastUnit) -> SignedCommand:
+    return imported(unit)
+
+
+@case(Rule.SAME_KEY_AGAIN, secure, expected="another key than the current one", found=HELD.hex())
+def an_import_of_the_current_key(unit: CastUnit) -> SignedCommand:
+    source = holding()
+    unit.import_key(source, source.export([unit], PEOPLE), [ALICE])
+    assert HELD is not None
+    unit.run(bodies.CommitNewRegister(vp=HELD), PEOPLE)
+    unit.run(bodies.SetImmediate(vp=HELD), [ALICE])
+    prepared = unit.import_command(source, source.export([unit], PEOPLE))
+    return signed(prepared.parsed(), [ALICE]).but(export=prepared.export)
 
 
 # --- the rest -------------------------------------------------------------------------------------

@@ -374,7 +374,7 @@ def test_a_full_disk_leaves_all_as_it_was(directory: StateDirectory, store: Stor
         for n in range(100):
             identity = unit.certified.opened()
             large, _ = machine.make_importer_key(
-                UnitIdentity(unit=identity.unit, sign=lambda _: bytes(64)),
+                UnitIdentity(unit=identity.unit, type=identity.type, sign=lambda _: bytes(64)),
                 large,
                 request_digest(n),
                 private=Secret(bytes([n + 1]) * 96),

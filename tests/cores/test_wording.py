@@ -13,6 +13,10 @@ from protocol.commands.bodies import (
     ClearCurrentRegister,
     ClearNewRegister,
     CommitNewRegister,
+    ExportKey,
+    GenerateRandom,
+    Held,
+    ImportKey,
     LoadNewRegister,
     RemoveAdministrator,
     RemoveKeyUser,
@@ -24,7 +28,7 @@ from protocol.commands.bodies import (
     Void,
     Zeroize,
 )
-from protocol.identifiers import SKI, VP, Instant, StateVersion, grouped
+from protocol.identifiers import SKI, VP, CommandId, Instant, StateVersion, UnitId, grouped
 from protocol.unit_state import (
     EMPTY,
     IMPRINT,
@@ -71,6 +75,30 @@ COMMITTED = Register(state=RegisterState.FULL_COMMITTED, vp=VP_1)
 VALID = Register(state=RegisterState.VALID, vp=VP_2)
 
 EXAMPLES: list[tuple[Body, UnitState, str, list[tuple[str, str, str]]]] = [
+    (
+        GenerateRandom(),
+        unit(),
+        "make a random master key",
+        [
+            (
+                "new register",
+                "Empty",
+                "Full uncommitted; the key's own VP comes with the receipts",
+            )
+        ],
+    ),
+    (
+        ExportKey(register=Held.NEW, vp=VP_1, receivers=(UnitId(VP_2),), vendor_roots=()),
+        unit(new=COMMITTED),
+        "export the new master key to 1 unit",
+        [("units that can hold the key", "this one", "1 more, once each has imported it")],
+    ),
+    (
+        ImportKey(export=CommandId(VP_2), source=ALICE.agent, vp=VP_1),
+        unit(),
+        "import the master key of a recovery unit",
+        [("new register", "Empty", "Full uncommitted, with this key")],
+    ),
     (
         adds(CAROL),
         unit(),
@@ -213,6 +241,8 @@ def test_what_people_should_know_before(body: Body, before: UnitState, words: st
 def test_most_commands_need_no_caution():
     assert wording.cautions(CommitNewRegister(vp=VP_1), unit(new=UNCOMMITTED)) == ()
     assert wording.cautions(SetImmediate(vp=VP_1), unit(new=COMMITTED)) == ()
+    same = Register(state=RegisterState.VALID, vp=VP_1)
+    assert wording.cautions(SetImmediate(vp=VP_1), unit(new=COMMITTED, current=same)) == ()
     assert wording.cautions(Zeroize(), unit()) == ()
 
 

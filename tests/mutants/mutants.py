@@ -287,6 +287,42 @@ def _reborn""",
 def _reborn""",
         f"{RULES}::test_the_unit_refuses_and_says_why",
     ),
+    # --- keys of recovery units
+    Mutant(
+        "every unit exports its key",
+        "protocol/commands/rules.py",
+        "    if kind is UnitType.RECOVERY or not",
+        "    if kind is not None or not",
+        f"{RULES}::test_the_unit_refuses_and_says_why",
+    ),
+    Mutant(
+        "a receiver may be governed otherwise",
+        "hsm_backend/unit/transfer.py",
+        "        if unlike is not None:",
+        "        if unlike is not None and memory is None:",
+        f"{RULES}::test_the_unit_refuses_and_says_why",
+    ),
+    Mutant(
+        "an export runs for other receivers than were signed",
+        "hsm_backend/unit/transfer.py",
+        "    if digest != command.importer:",
+        "    if digest == command.importer and False:",
+        f"{RULES}::test_the_unit_refuses_and_says_why",
+    ),
+    Mutant(
+        "importer keys serve imports for ever",
+        "hsm_backend/unit/transfer.py",
+        " and at - held.public.made <= LONGEST_VALIDITY",
+        "",
+        f"{RULES}::test_the_unit_refuses_and_says_why",
+    ),
+    Mutant(
+        "any receipt of the source is an export",
+        "hsm_backend/unit/transfer.py",
+        "    if not isinstance(entry, Receipt) or command is None or command.id != body.export:",
+        "    if not isinstance(entry, Receipt) or command is None:",
+        f"{RULES}::test_the_unit_refuses_and_says_why",
+    ),
     # --- lives, redelivery, time
     Mutant(
         "a redelivered command is checked again",

@@ -177,7 +177,8 @@ class UnitAgainstModel(RuleBasedStateMachine):
         assert users == model.key_users
         assert (memory.incarnation.number, memory.incarnation.id) == model.life
         assert memory.clock == model.clock
-        assert [one.public.request for one in memory.importer_keys] == model.importers
+        held = [(one.public.request, one.public.made) for one in memory.importer_keys]
+        assert held == model.importers
         for register, key in ((state.new, memory.new_key), (state.current, memory.current_key)):
             assert register.vp == (None if key is None else vp_of(key.reveal()))
 

@@ -11,8 +11,13 @@ from typing import Any
 from protocol.commands import bodies
 from protocol.commands.bodies import Body
 from protocol.commands.command import Approval, Command, Contribution
-from protocol.identifiers import DAY, MINUTE, SKI, VP, Digest, Instant
+from protocol.identifiers import DAY, MINUTE, SKI, VP, Digest, Instant, StateVersion
+from protocol.location import UnitType
+from protocol.receipts import Receipt
+from protocol.schema import to_bytes
+from protocol.sealing import hpke
 from protocol.sealing.contribution import vp_of
+from protocol.sealing.copies import SealedCopy, copy_info, receivers_of
 from protocol.sealing.importer import ImporterKey
 from tests.cast.commands import request_digest
 from tests.cast.keys import noise
@@ -56,8 +61,12 @@ def some_kind(driver: Driver, draw: Random) -> str:
     unfit |= {kind for state, kind in FITTING.items() if state != model.new[0]}
     if model.new[0] == "Empty":
         unfit.add("clear-new-register")
+    else:
+        unfit |= {"generate-random", "import-key"}
     if model.current[0] == "Empty":
         unfit.add("clear-current-register")
+    if model.new[0] == model.current[0] == "Empty":
+        unfit.add("export-key")
     fit = sorted(set(KINDS) - unfit)
     if not model.imprint:
         fit += [FITTING[model.new[0]]] * 2 + ["load-new-register"]
@@ -71,9 +80,16 @@ def some_kind(driver: Driver, draw: Random) -> str:
 
 def ask(driver: Driver, draw: Random, kind: str, wrong: str | None = None) -> None:
     """Makes a command of this kind with this wrong about it, and sends it."""
-    if kind == "load-new-register":
-        _ask_load(driver, draw, wrong)
-        return
+    match kind:
+        case "load-new-register":
+            _ask_load(driver, draw, wrong)
+            return
+        case "export-key":
+            _ask_export(driver, draw, wrong)
+            return
+        case "import-key":
+            _ask_import(driver, draw, wrong)
+            return
     command = driver.unit.command(_body(driver, draw, kind), **_changes(driver, wrong))
     _send(driver, draw, command, wrong, [])
 
@@ -105,12 +121,114 @@ def _send(
     command: Command,
     wrong: str | None,
     given: Sequence[Contribution],
+    **besides: Any,
 ) -> None:
     """Sends the command; where it has all it needs, first with one signature less."""
     approvals = _signatures(driver, draw, command, wrong)
     if wrong is None and approvals and draw.random() < 0.7:
-        driver.send(command, approvals[1:], given)
-    driver.send(command, approvals, given)
+        driver.send(command, approvals[1:], given, **besides)
+    driver.send(command, approvals, given, **besides)
+
+
+def _fellow(driver: Driver, draw: Random, number: int, **changes: Any) -> CastUnit:
+    """Another recovery unit, governed as the unit is now but for these changes."""
+    fellow, state = CastUnit(number, kind=UnitType.RECOVERY), driver.unit.state
+    fellow.now = driver.unit.now
+    like = {
+        "administrators": state.administrators,
+        "signature_threshold": state.signature_threshold,
+        "revocation_threshold": state.revocation_threshold,
+    }
+    fellow.memory = fellow.memory.but(state=fellow.state.but(**(like | changes)))
+    return fellow
+
+
+def _ask_export(driver: Driver, draw: Random, wrong: str | None) -> None:
+    """An export, to receivers that are proven and alike, or something else."""
+    state, request = driver.unit.state, request_digest(f"export {draw.randint(0, 1 << 30)}")
+    odd = draw.choice([*[None] * 8, "unlike", "unproven", "unsaid", "twice", "nobody", "vendor"])
+    odd = odd if wrong is None else None
+    fellows = [_fellow(driver, draw, number) for number in draw.sample(range(20, 30), 2)]
+    if odd == "unlike" and state.administrators:
+        fellows[0] = _fellow(driver, draw, 31, administrators=state.administrators[1:])
+    fellows.sort(key=lambda one: one.id)
+    proofs = [
+        driver.proof(one, request, genuine=odd != "unproven" or one is not fellows[0])
+        for one in fellows
+    ]
+    named = [one.id for one in fellows]
+    roots = [fellows[0].vendor.root]
+    match odd:
+        case "twice":
+            named = [named[0], named[0]]
+        case "nobody":
+            named, proofs = [], []
+        case "vendor":
+            roots = [MALLORY.key.identity]
+    register = bodies.Held.NEW if state.new.vp or draw.random() < 0.1 else bodies.Held.CURRENT
+    held = state.new if register is bodies.Held.NEW else state.current
+    body = bodies.ExportKey(
+        register=register,
+        vp=(held.vp or vp_of(b"none")) if draw.random() < 0.95 else vp_of(b"some"),
+        receivers=tuple(named),
+        vendor_roots=tuple(roots),
+    )
+    importer = driver.name_receivers(proofs)
+    fields = {"request": request, "importer": importer} | _changes(driver, wrong)
+    if odd == "unsaid":
+        proofs = [driver.proof(one, request) for one in (_fellow(driver, draw, 32), fellows[1])]
+    _send(driver, draw, driver.unit.command(body, **fields), wrong, [], receivers=proofs)
+
+
+def _ask_import(driver: Driver, draw: Random, wrong: str | None) -> None:
+    """An import of what another recovery unit exported, to this unit or not, spoilt or not."""
+    odd = draw.choice([*[None] * 8, "no export", "another's", "another key", "old", "spoilt"])
+    odd = odd if wrong is None else None
+    source = _fellow(driver, draw, 40)
+    request = request_digest(f"import {draw.randint(0, 1 << 30)}")
+    importer = driver.importer_for(request)
+    if odd == "old":
+        driver.unit.pass_time(8 * DAY)
+    value = noise(f"exported {draw.randint(0, 3)}")
+    export = bodies.ExportKey(
+        register=bodies.Held.NEW,
+        vp=vp_of(value),
+        receivers=(driver.unit.id,),
+        vendor_roots=(driver.unit.vendor.root,),
+    )
+    command = source.command(export, request=request, importer=receivers_of((importer,)).digest)
+    inside = noise("another value") if odd == "spoilt" else value
+    info = copy_info(command, export.vp, driver.unit.id)
+    copy = SealedCopy(
+        receiver=driver.unit.id, sealed=hpke.seal(inside, importer.public_key, info=info)
+    )
+    receipt = Receipt(
+        unit=source.id,
+        incarnation=source.memory.incarnation,
+        version=StateVersion(source.memory.version + 1),
+        previous=source.last_receipt,
+        command=to_bytes(command),
+        approvals=(),
+        before=source.state,
+        after=source.state,
+        copies=(copy,),
+        at=source.now,
+    )
+    made = driver.exported(source, receipt, [importer], inside)
+    body = bodies.ImportKey(
+        export=command.id,
+        source=CastUnit(41).key.identity if odd == "another's" else source.key.identity,
+        vp=vp_of(b"some") if odd == "another key" else export.vp,
+    )
+    given = None if odd == "no export" else made
+    _send(
+        driver,
+        draw,
+        driver.unit.command(body, **_changes(driver, wrong)),
+        wrong,
+        [],
+        export=given,
+    )
 
 
 def _given(
@@ -180,6 +298,8 @@ def _body(driver: Driver, draw: Random, kind: str) -> Body:
             return bodies.RemoveKeyUser(public_key=draw.choice(keys))
         case "void":
             return bodies.Void()
+        case "generate-random":
+            return bodies.GenerateRandom()
         case "zeroize":
             return bodies.Zeroize()
     register = state.current if kind == "clear-current-register" else state.new

@@ -13,24 +13,33 @@ from hypothesis import note
 
 from protocol.commands import bodies
 from protocol.commands.bodies import Body, LoadNewRegister, NamedPart, kind_of
-from protocol.commands.command import Approval, Command, Contribution, SignedCommand
+from protocol.commands.command import (
+    Approval,
+    Command,
+    Contribution,
+    ReceiverProof,
+    SignedCommand,
+    signed_command,
+)
 from protocol.commands.effects import after
-from protocol.identifiers import VP, CommandId, Digest, Signature
+from protocol.identifiers import VP, CommandId, Digest, Signature, UnitId
+from protocol.location import UnitType
 from protocol.receipts import Receipt
 from protocol.refusals import Refusal
-from protocol.schema import to_bytes
+from protocol.schema import from_bytes, to_bytes
 from protocol.sealing import hpke
 from protocol.sealing.contribution import SealedPart, sealing_info, vp_of
+from protocol.sealing.copies import SealedCopy, open_copy, receivers_of
 from protocol.sealing.importer import ImporterKey
 from protocol.signing.algorithms import Algorithm
 from protocol.signing.labels import Label, labelled
-from protocol.signing.statements import Signed
+from protocol.signing.statements import Signed, sign_statement
 from protocol.violations import Violation
 from tests.cast.commands import command_for_state, request_digest
 from tests.cast.keys import signature_key
 from tests.cast.people import ALICE, BOB, CAROL, EVERYBODY, Custodian, custodian
 from tests.cast.units import CastUnit
-from tests.properties.unit_model import Ask, Part, UnitModel
+from tests.properties.unit_model import Ask, Export, Part, Receiver, UnitModel
 
 POOL = (
     *EVERYBODY,
@@ -64,17 +73,43 @@ class Content:
     opens_for: tuple[CommandId, Digest]
 
 
+@dataclass(frozen=True)
+class Proof:
+    """What is known of a receiver's proof by whoever made it."""
+
+    unit: CastUnit
+    genuine: bool
+    request: Digest
+    importer: ImporterKey
+    administrators: dict[bytes, str]
+    thresholds: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What is known of an export's receipt: who signed it, and what its copies hold for whom."""
+
+    signed_by: bytes
+    vp: VP
+    command: Command
+    copies: tuple[tuple[UnitId, Digest, bytes], ...]
+
+
 class Driver:
     """A unit, a model of it, and what is true of all that was made for it."""
 
     def __init__(self) -> None:
-        self.unit = CastUnit(1)
+        self.unit = CastUnit(1, kind=UnitType.RECOVERY)
         life = self.unit.memory.incarnation
         self.model = UnitModel(self.unit.id, (life.number, life.id), self.unit.now)
         self.states: dict[int, Digest] = {}
         self.signatures: set[tuple[bytes, CommandId, bytes]] = set()
         self.importers: dict[Digest, tuple[int, bytes]] = {}
+        self.newest_importer: dict[tuple[int, bytes], Digest] = {}
         self.contents: dict[Contribution, Content] = {}
+        self.proofs: dict[ReceiverProof, Proof] = {}
+        self.named_receivers: dict[Digest, tuple[ReceiverProof, ...]] = {}
+        self.exports: dict[Signed, Exported] = {}
         self.secrets: set[bytes] = {part for _, part in PARTS.values()}
         self.sent: list[SignedCommand] = []
         self.answers: list[object] = []
@@ -106,7 +141,8 @@ class Driver:
     def importer_for(self, request: Digest) -> ImporterKey:
         """The unit's importer key for a request in its present state."""
         importer = self.unit.importer_key(request)
-        self.model.make_importer(request)
+        self.model.make_importer(request, self.unit.now)
+        self.newest_importer[self.model.version, request] = importer.digest
         self.importers.setdefault(importer.digest, (self.model.version, request))
         self.secrets |= {one.private.reveal() for one in self.unit.memory.importer_keys}
         return importer
@@ -150,6 +186,44 @@ class Driver:
         )
         return made
 
+    def proof(self, receiver: CastUnit, request: Digest, *, genuine: bool = True) -> ReceiverProof:
+        """A receiver's proof, as it should be or with somebody else's word on the state."""
+        made = receiver.proof(request)
+        importer = from_bytes(ImporterKey, made.importer.statement)
+        if not genuine:
+            made = made.but(state=made.importer)
+        self.proofs[made] = Proof(
+            unit=receiver,
+            genuine=genuine,
+            request=request,
+            importer=importer,
+            administrators={one.ski: one.name for one in receiver.state.administrators},
+            thresholds=(receiver.state.signature_threshold, receiver.state.revocation_threshold),
+        )
+        return made
+
+    def name_receivers(self, proofs: Sequence[ReceiverProof]) -> Digest:
+        """What an export to these names as its `importer`."""
+        digest = receivers_of(tuple(self.proofs[one].importer for one in proofs)).digest
+        self.named_receivers[digest] = tuple(proofs)
+        return digest
+
+    def exported(
+        self, source: CastUnit, receipt: Receipt, keys: Sequence[ImporterKey], value: bytes
+    ) -> Signed:
+        """A receipt by which this source gives this value to whoever holds these keys."""
+        command = receipt.parsed()
+        assert isinstance(command.body, bodies.ExportKey)
+        made = sign_statement(Label.HISTORY, receipt, source.key.sign)
+        self.secrets.add(value)
+        self.exports[made] = Exported(
+            signed_by=source.key.identity,
+            vp=command.body.vp,
+            command=command,
+            copies=tuple((key.unit, key.digest, value) for key in keys),
+        )
+        return made
+
     # --- sending ----------------------------------------------------------------------------------
 
     def do(self, body: Body) -> None:
@@ -170,14 +244,17 @@ class Driver:
         command: Command,
         approvals: Sequence[Approval],
         contributions: Sequence[Contribution] = (),
+        *,
+        receivers: Sequence[ReceiverProof] = (),
+        export: Signed | None = None,
     ) -> None:
         """Sends a new command, and keeps it to be sent again."""
         self.sent.append(
-            SignedCommand(
+            signed_command(
                 command=to_bytes(command),
                 approvals=tuple(approvals),
                 contributions=tuple(contributions),
-            )
+            ).but(receivers=tuple(receivers), export=export)
         )
         self.deliver(self.sent[-1])
 
@@ -186,7 +263,9 @@ class Driver:
         command, memory, entries = sent.parsed(), self.unit.memory, len(self.unit.entries)
         ask = self.in_plain_words(sent, command)
         broken = self.model.objections(ask, self.unit.now)
-        told = f"{ask.kind} {ask.want}, version {ask.version}: {sorted(broken) or 'should run'}"
+        # An export's id depends on what HPKE and ECDSA drew; the story must not.
+        wants = {name: value for name, value in ask.want.items() if name != "export"}
+        told = f"{ask.kind} {wants}, version {ask.version}: {sorted(broken) or 'should run'}"
         note(told)
         self.story = hashlib.sha256(self.story + told.encode()).digest()
         prepared = self.unit.prepare(sent)
@@ -215,18 +294,70 @@ class Driver:
 
     def _executed(self, receipt: Receipt, command: Command, ask: Ask) -> None:
         at, version = self.model.time(self.unit.now), self.model.version
-        self.model.run(ask, self.unit.now, self.unit.memory.incarnation.id)
+        drawn = receipt.after.new.vp
+        self.model.run(ask, self.unit.now, self.unit.memory.incarnation.id, drawn)
         self.remember_state()
         self.met.add(ask.kind)
         self.receipts[command.id] = self.unit.receipts[command.id]
         assert (receipt.at, receipt.version) == (at, version + 1)
         skis = [one.ski for one in receipt.approvals]
         assert skis == sorted({ski for ski, _ in ask.signatures})
-        loaded = receipt.after.new.vp if ask.kind == "load-new-register" else None
+        only_the_unit_knew = ask.kind in ("load-new-register", "generate-random")
+        loaded = receipt.after.new.vp if only_the_unit_knew else None
+        if ask.kind == "generate-random":
+            self.its_key_is_new(receipt)
+        named = command.body.receivers if isinstance(command.body, bodies.ExportKey) else ()
+        assert tuple(copy.receiver for copy in receipt.copies) == named
+        for copy in receipt.copies:
+            self.opens_for_its_receiver(copy, command)
         assert receipt.after == after(receipt.before, command.body, loaded=loaded)
         for key in (self.unit.memory.new_key, self.unit.memory.current_key):
             if key is not None:
                 self.secrets.add(key.reveal())
+
+    def its_key_is_new(self, receipt: Receipt) -> None:
+        """A random key is 32 bytes that were never seen before."""
+        key = self.unit.memory.new_key
+        assert key is not None and len(key.reveal()) == 32
+        assert key.reveal() not in self.secrets
+        assert receipt.after.new.vp == vp_of(key.reveal())
+
+    def opens_for_its_receiver(self, copy: SealedCopy, command: Command) -> None:
+        """What was exported is the register's key, for whoever holds the importer key."""
+        assert isinstance(command.body, bodies.ExportKey)
+        (held,) = (
+            one
+            for proof in self.proofs.values()
+            if proof.unit.id == copy.receiver and proof.request == command.request
+            for one in proof.unit.memory.importer_keys
+            if one.public == proof.importer
+        )
+        value = open_copy(copy, command, command.body.vp, held.private.reveal())
+        assert vp_of(value) == command.body.vp
+
+    def _receiver(self, made: ReceiverProof, command: Command) -> Receiver:
+        one = self.proofs[made]
+        roots = command.body.vendor_roots if isinstance(command.body, bodies.ExportKey) else ()
+        return Receiver(
+            unit=one.unit.id,
+            holds=one.genuine and one.request == command.request and one.unit.vendor.root in roots,
+            key=one.importer.digest,
+            administrators=one.administrators,
+            thresholds=one.thresholds,
+        )
+
+    def _export(self, made: Signed) -> Export:
+        one = self.exports[made]
+        newest = self.newest_importer.get((self.model.version, one.command.request))
+        return Export(
+            command=one.command.id,
+            source=one.signed_by,
+            vp=one.vp,
+            request=one.command.request,
+            copies=tuple(
+                (unit, value if key == newest else b"") for unit, key, value in one.copies
+            ),
+        )
 
     def in_plain_words(self, sent: SignedCommand, command: Command) -> Ask:
         """What is true of a command, of its signatures and of its parts."""
@@ -260,6 +391,12 @@ class Driver:
             request=command.request,
             importer=self.importers.get(command.importer) if command.importer else None,
             parts=tuple(parts),
+            receivers=tuple(self._receiver(one, command) for one in sent.receivers),
+            signed_for=tuple(
+                self._receiver(one, command)
+                for one in self.named_receivers.get(command.importer or Digest(b""), ())
+            ),
+            export=None if sent.export is None else self._export(sent.export),
         )
 
 

@@ -24,11 +24,16 @@ NOT_IN_IMPRINT_MODE = {
     "clear-current-register",
     "set-control-point",
     "set-attribute",
+    "generate-random",
+    "export-key",
+    "import-key",
     "add-key-user",
     "remove-key-user",
 }
 ONE_SIGNATURE = {
     "load-new-register",
+    "generate-random",
+    "import-key",
     "set-immediate",
     "clear-new-register",
     "clear-current-register",
@@ -40,6 +45,7 @@ SIGNATURE_THRESHOLD = {
     "set-clock",
     "set-control-point",
     "set-attribute",
+    "export-key",
     "add-key-user",
     "remove-key-user",
 }
@@ -52,6 +58,8 @@ RULES = frozenset(
         "ADMINISTRATOR_NAME",
         "ATTRIBUTE_UNKNOWN",
         "CONTROL_POINT_UNKNOWN",
+        "COPY_UNREADABLE",
+        "EXPORT_UNPROVEN",
         "IMPORTER_KEY_UNKNOWN",
         "IMPRINT_MODE",
         "KEY_USER_EXISTS",
@@ -70,6 +78,9 @@ RULES = frozenset(
         "PART_MISSING",
         "PART_TWICE",
         "PART_UNREADABLE",
+        "RECEIVERS",
+        "RECEIVER_UNLIKE",
+        "RECEIVER_UNPROVEN",
         "REGISTER_EMPTY",
         "REMOVAL_LEAVES_THRESHOLD",
         "REVOCATION_ABOVE_ADMINISTRATORS",
@@ -104,11 +115,34 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Receiver:
+    """A receiver as its proof shows it: who, whether all of it holds, and how it is governed."""
+
+    unit: bytes
+    holds: bool
+    key: bytes
+    administrators: Mapping[bytes, str]
+    thresholds: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Export:
+    """A receipt that came with an import. `copies` are (receiver, the value that is in it)."""
+
+    command: bytes
+    source: bytes
+    vp: VP
+    request: bytes
+    copies: tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True)
 class Ask:
     """A command that is sent to the unit, in plain words.
 
     `signatures` are (SKI, whether it verifies), as they were sent. `importer` is the request that
-    the named importer key was really made for, None when there was never such a key.
+    the named importer key was really made for, None when there was never such a key. `signed_for`
+    are the receivers that an export's signers saw.
     """
 
     id: bytes
@@ -124,11 +158,15 @@ class Ask:
     request: bytes = b""
     importer: tuple[int, bytes] | None = None
     parts: tuple[Part, ...] = ()
+    receivers: tuple[Receiver, ...] = ()
+    signed_for: tuple[Receiver, ...] = ()
+    export: Export | None = None
 
 
 @dataclass
 class UnitModel:
-    """A crypto unit. `importers` are the requests that have an importer key in this state."""
+    """A recovery unit: it can do all that others can. `importers` are requests that have an
+    importer key in this state, and when it was made."""
 
     unit: bytes
     life: tuple[int, bytes]
@@ -142,7 +180,7 @@ class UnitModel:
     points: set[int] = field(default_factory=set)
     attributes: set[str] = field(default_factory=lambda: {"zeroize-one"})
     key_users: dict[bytes, tuple[str, frozenset[str]]] = field(default_factory=dict)
-    importers: list[bytes] = field(default_factory=list)
+    importers: list[tuple[bytes, int]] = field(default_factory=list)
     ran: set[bytes] = field(default_factory=set)
 
     @property
@@ -158,7 +196,7 @@ class UnitModel:
     def objections(self, ask: Ask, now: int) -> set[str]:
         """Every rule that the command breaks. None, and it runs."""
         broken = self._bound(ask) | self._in_time(ask, self.time(now)) | self._signed(ask)
-        return broken | self._of_its_kind(ask)
+        return broken | self._of_its_kind(ask, self.time(now))
 
     def _bound(self, ask: Ask) -> set[str]:
         broken = set()
@@ -215,7 +253,9 @@ class UnitModel:
 
     # --- what each kind asks ----------------------------------------------------------------------
 
-    def _of_its_kind(self, ask: Ask) -> set[str]:
+    def _of_its_kind(self, ask: Ask, at: int) -> set[str]:
+        if ask.kind == "import-key":
+            return self._import_key(ask, at)
         check: Callable[[Ask], set[str]] | None = getattr(
             self, "_" + ask.kind.replace("-", "_"), None
         )
@@ -260,7 +300,8 @@ class UnitModel:
             broken.add("PART_TWICE")
         if self.new[0] != "Empty":
             broken.add("NEW_REGISTER_NOT_EMPTY")
-        if ask.importer != (self.version, ask.request) or ask.request not in self.importers:
+        made = {request for request, _ in self.importers}
+        if ask.importer != (self.version, ask.request) or ask.request not in made:
             broken.add("IMPORTER_KEY_UNKNOWN")
         values = []
         for vp, custodian in named:
@@ -294,6 +335,47 @@ class UnitModel:
         for value in values:
             key ^= int.from_bytes(value, "big")
         return key.to_bytes(32, "big")
+
+    def _generate_random(self, _: Ask) -> set[str]:
+        return set() if self.new[0] == "Empty" else {"NEW_REGISTER_NOT_EMPTY"}
+
+    def _export_key(self, ask: Ask) -> set[str]:
+        broken, named = set(), ask.want["receivers"]
+        for some in (named, ask.want["vendor_roots"]):
+            if not some or list(some) != sorted(set(some)):
+                broken.add("RECEIVERS")
+        register = self.new if ask.want["register"] == "new" else self.current
+        if register[1] != ask.want["vp"]:
+            broken.add("VP_MISMATCH")
+        if not all(one.holds for one in ask.receivers) or ask.receivers != ask.signed_for:
+            broken.add("RECEIVER_UNPROVEN")
+        if [one.unit for one in ask.receivers] != list(named):
+            broken.add("RECEIVER_UNPROVEN")
+        for one in ask.receivers:
+            governed = (dict(one.administrators), one.thresholds)
+            if governed != (self.administrators, (self.signatures, self.revocations)):
+                broken.add("RECEIVER_UNLIKE")
+        return broken
+
+    def _import_key(self, ask: Ask, at: int) -> set[str]:
+        broken, export = set(), ask.export
+        if self.new[0] != "Empty":
+            broken.add("NEW_REGISTER_NOT_EMPTY")
+        if self.current[1] == ask.want["vp"]:
+            broken.add("SAME_KEY_AGAIN")
+        wanted = (ask.want["export"], ask.want["source"], ask.want["vp"])
+        if export is None or (export.command, export.source, export.vp) != wanted:
+            return broken | {"EXPORT_UNPROVEN"}
+        mine = [value for receiver, value in export.copies if receiver == self.unit]
+        if not mine:
+            return broken | {"EXPORT_UNPROVEN"}
+        if not any(
+            request == export.request and at - made <= WEEK for request, made in self.importers
+        ):
+            return broken | {"IMPORTER_KEY_UNKNOWN"}
+        if hashlib.sha256(mine[0]).digest() != ask.want["vp"]:
+            broken.add("COPY_UNREADABLE")
+        return broken
 
     def _commit_new_register(self, ask: Ask) -> set[str]:
         return self._holds(ask, self.new, "Full uncommitted", "NEW_REGISTER_NOT_UNCOMMITTED")
@@ -344,13 +426,13 @@ class UnitModel:
 
     # --- what changes -----------------------------------------------------------------------------
 
-    def make_importer(self, request: bytes) -> None:
+    def make_importer(self, request: bytes, now: int) -> None:
         """An importer key for a request; of more than sixteen the oldest goes."""
-        if request not in self.importers:
-            self.importers = [*self.importers, request][-16:]
+        if request not in {known for known, _ in self.importers}:
+            self.importers = [*self.importers, (request, self.time(now))][-16:]
 
-    def run(self, ask: Ask, now: int, fresh_life: bytes) -> None:
-        """A command that broke no rule: the state after it."""
+    def run(self, ask: Ask, now: int, fresh_life: bytes, drawn: VP | None) -> None:
+        """A command that broke no rule: the state after it. `drawn` is a random key's pattern."""
         self.clock = self.time(now)
         self.version += 1
         self.importers = []
@@ -367,6 +449,11 @@ class UnitModel:
                 values = [self._part(ask, *named)[1] for named in want["parts"]]
                 vp = hashlib.sha256(self._together(values)).digest()
                 self.new = ("Full uncommitted", vp)
+            case "generate-random":
+                assert drawn is not None
+                self.new = ("Full uncommitted", drawn)
+            case "import-key":
+                self.new = ("Full uncommitted", want["vp"])
             case "commit-new-register":
                 self.new = ("Full committed", self.new[1])
             case "set-immediate":

@@ -2,11 +2,14 @@
 
 import asyncio
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from coordinator.rehearsal import acting
+from coordinator.rehearsal.acting import Actor
 from coordinator.rehearsal.process import Result, Server, command_line, run
 from coordinator.rehearsal.stack import UNITS, Stack
 from protocol.schema import from_bytes, to_bytes
@@ -85,6 +88,22 @@ class Operator:
         path = self.home / "password"
         private_files.write(path, f"{password}\n".encode(), untouched="nothing")
         return str(path)
+
+
+def says(who: Actor | acting.Operator, *arguments: str, expect: int = 0) -> str:
+    """What a command writes for people, on both streams."""
+    done = subprocess.run(
+        command_line(arguments),
+        env={**os.environ, **who.environment, "PYTHONUTF8": "1", "TZ": "CET-1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == expect, done.stdout
+    return done.stdout
 
 
 PROGRAM = (

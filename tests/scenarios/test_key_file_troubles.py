@@ -189,6 +189,7 @@ def test_a_key_part_is_made_in_one_way(bob: Actor):
 def test_zeroize_wants_the_instances_name(bob: Actor, stack: Rehearsal):
     bob.choose()
     before = bob.requests()
-    said = bob.refused("tke", "cryptounit-zeroize", "--yes-destroy", "ledger", password=True)
+    zeroize = ("tke", "cryptounit-zeroize", "--yes-destroy", "ledger")
+    said = bob.refused(*zeroize, password=True, code=2)
     assert (said["expected"], said["found"]) == ("ledger-eu", "ledger")
     assert bob.requests() == before

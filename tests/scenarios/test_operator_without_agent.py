@@ -5,8 +5,6 @@ from units in imprint mode to zeroized ones.
 """
 
 import json
-import os
-import subprocess
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,8 +15,7 @@ from coordinator.rehearsal.acting import Actor, Operator
 from coordinator.rehearsal.ceremony import Ceremony
 from coordinator.rehearsal.kit import Rehearsal
 from coordinator.rehearsal.plan import Plan, Silent
-from coordinator.rehearsal.process import command_line
-from tests.scenarios.operators import TwoHosts
+from tests.scenarios.operators import TwoHosts, says
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -39,22 +36,6 @@ def amy(stack: Rehearsal) -> Operator:
 def people(stack: Rehearsal) -> tuple[Actor, ...]:
     """Alice, Bob and Carol."""
     return stack.people
-
-
-def says(who: Operator, *arguments: str, expect: int = 0) -> str:
-    """What a command writes for people, on both streams."""
-    done = subprocess.run(
-        command_line(arguments),
-        env={**os.environ, **who.environment, "PYTHONUTF8": "1", "TZ": "CET-1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == expect, done.stdout
-    return done.stdout
 
 
 def registers(amy: Operator) -> list[tuple[str, str]]:
@@ -342,7 +323,7 @@ def test_an_administrator_is_removed_and_all_is_zeroized(amy: Operator, people):
     alice.approve(filed["request"])
     bob.approve(filed["request"])
     assert amy.wait(filed["request"])["state"] == "executed"
-    no = amy.refused("tke", "cryptounit-zeroize", "--yes-destroy", "ledger-us")
+    no = amy.refused("tke", "cryptounit-zeroize", "--yes-destroy", "ledger-us", code=2)
     assert (no["expected"], no["found"]) == ("ledger-eu", "ledger-us")
     said = says(amy, "tke", "cryptounit-zeroize", expect=2)
     assert "2 administrators, new Empty, current Valid" in said

@@ -29,7 +29,7 @@ from protocol.commands.bodies import (
     SetThresholds,
     Void,
 )
-from protocol.commands.command import SignedCommand
+from protocol.commands.command import SignedCommand, signed_command
 from protocol.history import verify_history
 from protocol.identifiers import IdentityKey, StateVersion, UnitId
 from protocol.receipts import (
@@ -327,7 +327,7 @@ def bad_requests(unit: str) -> dict[str, Bad]:
         "another verb's body": Bad(f"{unit}/execute", state, 400),
         "no command": Bad(
             f"{unit}/execute",
-            to_bytes(SignedCommand(command=b"\xc0", approvals=(), contributions=())),
+            to_bytes(signed_command(command=b"\xc0", approvals=(), contributions=())),
             400,
         ),
         "too big": Bad(f"{unit}/execute", bytes(MAX_REQUEST_BYTES + 1), 413),

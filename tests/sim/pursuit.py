@@ -9,7 +9,7 @@ from coordinator.workflow.events import Event, Opened, Prepared, Ran, SaidNoUnit
 from coordinator.workflow.line import next_to_open
 from protocol.charter import Charter
 from protocol.commands.bodies import LoadNewRegister
-from protocol.commands.command import SignedCommand
+from protocol.commands.command import SignedCommand, signed_command
 from protocol.commands.rules import refusal_of
 from protocol.identifiers import Instant, UnitId
 from protocol.receipts import StateAnswer
@@ -145,6 +145,7 @@ class Pursuit:
             state=state.state,
             needed=needed,
             importer=importer,
+            receivers=(),
             approvals=(),
             contributions=(),
             outcome=Outcome.OPEN,
@@ -197,7 +198,7 @@ def command_of(request: Request, unit: UnitId) -> SignedCommand:
     """The request's command for a unit, with all that has come for it."""
     one = request.progress_on(unit)
     assert one is not None, "only targets of the request are asked"
-    return SignedCommand(
+    return signed_command(
         command=to_bytes(request.command(one.target)),
         approvals=one.approvals,
         contributions=one.contributions,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from hsm_backend.unit import machine
-from hsm_backend.unit.machine import Executed, Step
+from hsm_backend.unit.machine import Executed, Fresh, Step
 from hsm_backend.unit.memory import Memory, UnitIdentity
 from hsm_backend.wire import Outcome, Ran, Refused
 from protocol.commands.bodies import kind_of
@@ -20,7 +20,7 @@ from protocol.identifiers import (
     UnitId,
 )
 from protocol.refusals import Refusal
-from protocol.sealing.hpke import PRIVATE_KEY_BYTES
+from protocol.sealing.hpke import PRIVATE_KEY_BYTES, seal
 from protocol.secrets import Secret
 from protocol.signing.labels import Label
 from protocol.signing.statements import Signed, sign_statement
@@ -134,7 +134,11 @@ class SimUnit(Party):
             self.disk.memory,
             sent,
             find_receipt=self.find_receipt,
-            incarnation=IncarnationId(noise(f"{self.name} life {self._draw()}", 16)),
+            fresh=Fresh(
+                incarnation=IncarnationId(noise(f"{self.name} life {self._draw()}", 16)),
+                key=Secret(noise(f"{self.name} key {self._draw()}")),
+                seal=lambda plaintext, public_key, info: seal(plaintext, public_key, info=info),
+            ),
             now=self.now,
         )
 

@@ -11,7 +11,7 @@ from protocol.commands.bodies import Body, tke_name_of
 from protocol.displayable import Purpose
 from protocol.identifiers import MINUTE, Duration
 from protocol.refusals import Rule
-from protocol.request import DEFAULT_VALIDITY, Request, RequestState
+from protocol.request import DEFAULT_VALIDITY, CeremonyStep, Request, RequestState
 from quorate.console import Console
 from quorate.exits import Exit, Json, Trouble
 from quorate.prompts import Passwords, PasswordSource, password_options
@@ -46,6 +46,10 @@ class Manner:
     minutes: int | None
     idempotency_key: str | None
     sign: bool
+    step: CeremonyStep | None = None
+
+
+_UNSAID = Manner("", wait=False, seconds=None, minutes=None, idempotency_key=None, sign=True)
 
 
 def filing_options(command: F) -> F:
@@ -78,6 +82,11 @@ def filing_options(command: F) -> F:
         found = option(found)
     wrapped: F = found
     return wrapped
+
+
+def says_how_to_file(manner: Manner, source: PasswordSource) -> bool:
+    """Whether any option of filing was given."""
+    return manner != _UNSAID or source != PasswordSource()
 
 
 async def file_all(
@@ -255,7 +264,7 @@ async def _file(
         body=body,
         targets=tuple(one.unit.unit for _, one in targets),
         purpose=Purpose(manner.purpose),
-        step=None,
+        step=manner.step,
         voids=None,
         valid_for=DEFAULT_VALIDITY if manner.minutes is None else Duration(manner.minutes * MINUTE),
         leave_out=False,

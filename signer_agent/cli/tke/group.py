@@ -1,5 +1,6 @@
 """The group: which command is in which file, loaded when it is asked for."""
 
+from copy import copy
 from importlib import import_module
 
 import click
@@ -22,7 +23,15 @@ COMMANDS = {
     "cryptounit-mk-commit": "master_key",
     "cryptounit-mk-setimm": "master_key",
     "cryptounit-mk-clrnew": "master_key",
+    "cryptounit-mk-clrcur": "master_key",
+    "cryptounit-cp": "control_points",
+    "cryptounit-cp-btc": "control_points",
+    "cryptounit-cp-eddsa": "control_points",
+    "cryptounit-cp-sig-other": "control_points",
     "cryptounit-zeroize": "zeroize",
+    "failover-enable": "failover",
+    "auto-init": "auto",
+    "auto-mk-recover": "auto",
     "sigkeys": "sigkeys",
     "sigkey-add": "sigkeys",
     "sigkey-rm": "sigkeys",
@@ -34,19 +43,35 @@ COMMANDS = {
 }
 """TKE's names, and the file here that has each."""
 
+ALIASES = {
+    "cryptounit-exit-impr": "cryptounit-thrhld-set",
+    "cryptounit-mks": "cryptounit-mk",
+    "auto-recover": "auto-mk-recover",
+}
+"""Other names that TKE has for some of them."""
+
 
 class TkeGroup(Group):
     """Finds a command by TKE's name; in its file it is a function of that name with `_` for `-`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return [*COMMANDS, *ALIASES]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in ALIASES:
+            return self._other_name(ctx, ALIASES[cmd_name])
         if cmd_name not in COMMANDS:
             return super().get_command(ctx, cmd_name)
         module = import_module(f"{_HERE}.{COMMANDS[cmd_name]}")
         name = "help_" if cmd_name == "help" else cmd_name.replace("-", "_")
         command: click.Command = getattr(module, name)
+        return command
+
+    def _other_name(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The very command, but its help says whose other name this is."""
+        command = copy(self.get_command(ctx, name))
+        if command is not None:
+            command.help = f"Another name of {name}.\n\n{command.help}"
         return command
 
 

@@ -9,16 +9,20 @@ from quorate.layout import WIDTH, wrapped
 _SUBJECTS = (
     ("Which crypto units", ("cryptounits", "cryptounit-add", "cryptounit-rm")),
     ("How they are", ("cryptounit-admins", "cryptounit-thrhlds", "cryptounit-mk")),
-    ("", ("cryptounit-compare",)),
+    ("", ("cryptounit-mks", "cryptounit-cp", "cryptounit-compare")),
     ("Signature keys", ("sigkeys", "sigkey-add", "sigkey-rm", "sigkey-sel")),
     ("Administrators", ("cryptounit-admin-add", "cryptounit-admin-rm", "cryptounit-thrhld-set")),
+    ("", ("cryptounit-exit-impr",)),
     ("Key parts", ("mks", "mk-add", "mk-rm")),
     ("Master key", ("cryptounit-mk-load", "cryptounit-mk-commit", "cryptounit-mk-setimm")),
-    ("", ("cryptounit-mk-clrnew",)),
+    ("", ("cryptounit-mk-clrnew", "cryptounit-mk-clrcur")),
+    ("Control points", ("cryptounit-cp-btc", "cryptounit-cp-eddsa", "cryptounit-cp-sig-other")),
     ("Everything", ("cryptounit-zeroize",)),
+    ("Failover", ("failover-enable",)),
+    ("Guided runs", ("auto-init", "auto-mk-recover", "auto-recover")),
 )
 _WIDE = 20
-_NAME = 23
+_NAME = 25
 _LONG = 200
 
 

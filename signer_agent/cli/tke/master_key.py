@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import click
 
 from protocol.commands.bodies import (
+    ClearCurrentRegister,
     ClearNewRegister,
     CommitNewRegister,
     LoadNewRegister,
@@ -19,12 +20,15 @@ from quorate.console import Console
 from quorate.exits import Exit, Json, Trouble
 from quorate.prompts import PasswordSource, answer, confirmed
 from signer_agent.cli.screens import counted
+from signer_agent.cli.tke import destroying
 from signer_agent.cli.tke.before_filing import Rows
 from signer_agent.cli.tke.filing import Manner, file_all, filing_options, resume
 from signer_agent.cli.tke.identity import party_option, say_whose_word
 from signer_agent.cli.tke.selection import targets
 from signer_agent.client.party import OfferedPart, Party
 from signer_agent.local.messages import UnitNow
+
+_ACCEPT = "Accept the new master key?"
 
 
 @click.command(cls=Command)
@@ -105,31 +109,42 @@ async def cryptounit_mk_commit(
 
 
 @click.command(cls=Command)
-@click.option("--yes", is_flag=True, help="for scripts: doesn't ask")
+@click.option("--yes", is_flag=True, help="for scripts: doesn't ask, where no key would be lost")
+@destroying.destroy_option
 @filing_options
 @party_option
 @pass_console
 async def cryptounit_mk_setimm(
     console: Console,
     yes: bool,
+    yes_destroy: str | None,
     manner: Manner,
     password_source: PasswordSource,
     client: Party,
 ) -> None:
-    """Makes the committed key current at once; re-enciphers nothing."""
+    """Makes the committed key current at once; re-enciphers nothing.
+
+    Where a current register holds another key, that one is lost: the instance's name is asked for.
+    """
+    destroying.check_name(client, yes_destroy)
     if await resume(client, console, "cryptounit-mk-setimm", manner, password_source):
         return
     rows = await targets(client)
-    vp = _one_vp(rows, "NEW")
+    body = SetImmediate(vp=_one_vp(rows, "NEW"))
     console.say("! This makes the new master key current at once and re-enciphers nothing.")
     console.say("  Right  for a first initialisation, or to load the same master key again.")
     console.say("  Wrong  when keys exist under another master key: none could be opened.")
-    console.say(f"  Here   {_current(rows)}.")
-    console.say("  Not looked for: keys. This version has no key storage that could hold any.")
-    question = "Accept the new master key?"
-    if not yes and not confirmed(console, question, instead="--yes"):
+    here = _current(rows, body.vp)
+    console.say(f"  Here   {here}.")
+    destroying.say_what_is_lost(console, body, rows)
+    if destroying.loses_a_key(body, rows):
+        if yes and yes_destroy is None:
+            raise _loses_another_key(here)
+        destroying.say_what_they_hold(console, rows)
+        destroying.confirm(console, client, yes_destroy)
+    elif not (yes or yes_destroy or confirmed(console, _ACCEPT, instead="--yes")):
         raise Trouble(Exit.REFUSED, "you said no; nothing was filed")
-    await file_all(client, console, [SetImmediate(vp=vp)], rows, manner, password_source)
+    await file_all(client, console, [body], rows, manner, password_source)
 
 
 @click.command(cls=Command)
@@ -147,22 +162,60 @@ async def cryptounit_mk_clrnew(
     await file_all(client, console, [body], rows, manner, password_source)
 
 
+@click.command(cls=Command)
+@destroying.destroy_option
+@filing_options
+@party_option
+@pass_console
+async def cryptounit_mk_clrcur(
+    console: Console,
+    yes_destroy: str | None,
+    manner: Manner,
+    password_source: PasswordSource,
+    client: Party,
+) -> None:
+    """Clears the current register of the selected units: they lose that master key."""
+    destroying.check_name(client, yes_destroy)
+    if await resume(client, console, "cryptounit-mk-clrcur", manner, password_source):
+        return
+    rows = await targets(client)
+    body = ClearCurrentRegister(vp=_one_vp(rows, "CURRENT"))
+    units = counted(len(rows), "unit")
+    console.say(f"! This clears the current register of {units} of {client.instance}, with the key")
+    console.say(f"  {grouped(body.vp)}")
+    destroying.say_what_they_hold(console, rows)
+    destroying.say_what_is_lost(console, body, rows)
+    destroying.confirm(console, client, yes_destroy)
+    await file_all(client, console, [body], rows, manner, password_source)
+
+
 def _register(one: UnitNow, name: str) -> Register | None:
     if one.state is None:
         return None
     return one.state.new if name == "NEW" else one.state.current
 
 
-def _current(rows: Rows) -> str:
-    """`current register Empty on 4 of 4 units`."""
+def _current(rows: Rows, vp: VP) -> str:
+    """`current register Empty on 4 of 4 units`; of `Valid` ones, whether with another key."""
     states: dict[str, int] = {}
     for _, one in rows:
         register = _register(one, "CURRENT")
         state = "unknown" if register is None else register.state.value
+        if register is not None and register.vp not in (None, vp):
+            state += " with another key"
         states[state] = states.get(state, 0) + 1
     units = counted(len(rows), "unit")
     return ", ".join(
         f"current register {state} on {count} of {units}" for state, count in sorted(states.items())
+    )
+
+
+def _loses_another_key(here: str) -> Trouble:
+    return Trouble(
+        Exit.USAGE,
+        "--yes is for units that would lose no master key; nothing was filed",
+        found=here,
+        next="give --yes-destroy NAME, the instance's, if that key may be lost",
     )
 
 
@@ -178,12 +231,13 @@ def _one_vp(rows: Rows, name: str) -> VP:
     )
     expected = f"one key, the same in the {name.lower()} register of all"
     empty = all(register.state is RegisterState.EMPTY for register in registers)
+    load = "-load" if empty and name == "NEW" else ""
     raise Trouble(
         Exit.REFUSED,
         f"the {name.lower()} registers of the selected units hold no common key; nothing was filed",
         expected=expected,
         found="; ".join(texts) or "unknown",
-        next=f"quorate tke cryptounit-mk{'-load' if empty else ''}",
+        next=f"quorate tke cryptounit-mk{load}",
         rule="VP_MISMATCH",
     )
 

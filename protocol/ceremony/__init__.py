@@ -1,0 +1,1 @@
+"""Ceremonies: what is to be reached, and which command leads there next."""

@@ -1,0 +1,1 @@
+"""Running ceremonies: what a run remembers, and how it sees the units."""
