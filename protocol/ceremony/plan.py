@@ -53,6 +53,7 @@ class Stage(StrEnum):
     ACTIVATE = "activate"
     REMOVE = "remove"
     SWITCHES = "control points and attributes"
+    KEY_USERS = "key users"
     CLEAR = "clear"
 
 

@@ -2,8 +2,8 @@
 
 Units are compared with one that is right: the state that most of them have, or a unit that people
 name. Administrators come first (whoever is missing must be there before thresholds can need them),
-then thresholds, then who is too many, then control points and attributes, then master keys. One
-command for all units that lack the same.
+then thresholds, then who is too many, then control points and attributes, then key users, then
+master keys. One command for all units that lack the same.
 """
 
 from collections import Counter
@@ -15,9 +15,11 @@ from protocol.charter import Charter
 from protocol.claims import ProvenKey
 from protocol.commands.bodies import (
     AddAdministrator,
+    AddKeyUser,
     Body,
     ClearNewRegister,
     RemoveAdministrator,
+    RemoveKeyUser,
     SetAttribute,
     SetControlPoint,
     SetThresholds,
@@ -59,7 +61,7 @@ def next_repair(reference: UnitId, situation: Situation) -> Next:
     """
     right = next(one for one in situation.units if one.id == reference).state
     others = [one for one in situation.units if one.id != reference]
-    for find in (_missing, _thresholds, _too_many, _switches, _registers):
+    for find in (_missing, _thresholds, _too_many, _switches, _key_users, _registers):
         for found in find(right, others, situation):
             return found
     return None
@@ -152,6 +154,22 @@ def _switches(right: UnitState, others: list[UnitView], _: Situation) -> Iterato
         if differ:
             body = SetAttribute(attribute=attribute.value, on=on)
             yield _on(body, Stage.SWITCHES, differ)
+
+
+def _key_users(right: UnitState, others: list[UnitView], _: Situation) -> Iterator[Step | Obstacle]:
+    """Who is too many or has other rights goes first: so names and room are free for the others."""
+    if right.imprint:
+        return
+    installed = {user for unit in others for user in unit.state.key_users}
+    for user in sorted(installed - set(right.key_users), key=lambda one: one.public_key):
+        having = [unit for unit in others if user in unit.state.key_users]
+        yield _on(RemoveKeyUser(public_key=user.public_key), Stage.KEY_USERS, having)
+    for user in right.key_users:
+        lacking = [unit for unit in others if user not in unit.state.key_users]
+        if lacking:
+            rights = tuple(one.value for one in user.rights)
+            body = AddKeyUser(name=user.name, public_key=user.public_key, rights=rights)
+            yield _on(body, Stage.KEY_USERS, lacking)
 
 
 def _registers(

@@ -13,6 +13,7 @@ from protocol.commands.bodies import (
     CommitNewRegister,
     GenerateRandom,
     RemoveAdministrator,
+    RemoveKeyUser,
     SetAttribute,
     SetControlPoint,
     SetImmediate,
@@ -23,6 +24,7 @@ from protocol.refusals import Rule
 from protocol.unit_state import UnitState
 from tests.cast.ceremonies import FROM_RECOVERY, Instance
 from tests.cast.commands import adds, signed
+from tests.cast.key_users import ALL_RIGHTS, BACKUP, PAYROLL
 from tests.cast.people import ALICE, BOB, CAROL, DAVE
 from tests.cast.units import CastUnit
 
@@ -57,7 +59,7 @@ def states(instance: Instance) -> set[UnitState]:
 def drift(unit: CastUnit, dice: Random) -> None:
     """One of the things that make a unit differ."""
     everybody = [who for who in (*THREE, DAVE) if unit.state.administrator(who.key.ski)]
-    match dice.choice(["add", "remove", "thresholds", "point", "attribute", "zeroize"]):
+    match dice.choice(["add", "remove", "thresholds", "point", "attribute", "key user", "zeroize"]):
         case "add" if unit.state.administrator(DAVE.key.ski) is None:
             unit.run(adds(DAVE), everybody)
         case "remove" if not unit.state.imprint and len(everybody) > 3:
@@ -71,6 +73,12 @@ def drift(unit: CastUnit, dice: Random) -> None:
             )
         case "attribute" if not unit.state.imprint:
             unit.run(SetAttribute(attribute="zeroize-one", on=dice.random() < 0.5), everybody)
+        case "key user" if not unit.state.imprint:
+            who = dice.choice((PAYROLL, BACKUP))
+            if unit.state.key_user(who.public_key) is None:
+                unit.run(who.added(dice.choice(ALL_RIGHTS)), everybody)
+            else:
+                unit.run(RemoveKeyUser(public_key=who.public_key), everybody)
         case "zeroize":
             unit.zeroize_by_hand()
 
@@ -102,6 +110,21 @@ def test_it_takes_as_few_commands_as_there_are_differences():
     (step,) = steps
     assert isinstance(step.body, AddAdministrator)
     assert set(step.targets) == {unit.id for unit in instance.units[2:]}
+
+
+def test_key_users_are_made_equal_rights_and_names_included():
+    """One has too many rights, another lacks somebody, a third holds the name for another key."""
+    instance = initialised()
+    right, *others = instance.units
+    for unit in (right, *others[1:]):
+        unit.run(PAYROLL.added("wrap"), THREE)
+    others[0].run(PAYROLL.added("wrap", "unwrap"), THREE)
+    others[1].run(RemoveKeyUser(public_key=PAYROLL.public_key), THREE)
+    others[1].run(BACKUP.added("wrap").but(name="payroll"), THREE)
+    kinds = [type(step.body).__name__ for step in repaired(instance, right)]
+    assert kinds == ["RemoveKeyUser", "RemoveKeyUser", "AddKeyUser"]
+    assert len({unit.state.key_users for unit in instance.units}) == 1
+    assert right.state.key_users[0].public_key == PAYROLL.public_key
 
 
 def test_most_units_are_right_unless_somebody_says_otherwise():
