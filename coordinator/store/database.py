@@ -39,6 +39,7 @@ class Database:
         self._idle: list[aiosqlite.Connection] = []
         self._may_read = asyncio.Semaphore(MAX_READERS)
         self._closed = False
+        self._opening: set[asyncio.Task[aiosqlite.Connection]] = set()
         self.at_the_end: Last | None = None
         self._queue: asyncio.Queue[tuple[Work[Any], asyncio.Future[Any]]] = asyncio.Queue(1024)
         self._writer = asyncio.create_task(self._write_groups(), name="database writer")
@@ -55,7 +56,7 @@ class Database:
         """Runs `work` on a snapshot of what is durable."""
         async with self._may_read:
             try:
-                raw = self._idle.pop() if self._idle else await _connect(self._path)
+                raw = self._idle.pop() if self._idle else await self._open_reader()
                 try:
                     await raw.execute_fetchall("BEGIN")
                     result = await work(Connection(raw))
@@ -70,6 +71,21 @@ class Database:
             else:
                 self._idle.append(raw)
             return result
+
+    async def _open_reader(self) -> aiosqlite.Connection:
+        """Another connection. Who stops waiting for it leaves it to the next."""
+        opening = asyncio.create_task(_connect(self._path))
+        self._opening.add(opening)
+        opening.add_done_callback(self._opening.discard)
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(self._keep)
+            raise
+
+    def _keep(self, opened: asyncio.Task[aiosqlite.Connection]) -> None:
+        if not opened.cancelled() and opened.exception() is None:
+            self._idle.append(opened.result())
 
     async def write(self, work: Work[T]) -> T:
         """Runs `work` in a transaction, alone or with others' work, and returns after the commit.
@@ -90,6 +106,7 @@ class Database:
         self._closed = True
         self._writer.cancel()
         await asyncio.gather(self._writer, return_exceptions=True)
+        await asyncio.gather(*self._opening, return_exceptions=True)
         await asyncio.gather(*(raw.close() for raw in (self._writing, *self._idle)))
 
     async def _write_groups(self) -> None:

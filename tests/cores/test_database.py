@@ -6,6 +6,7 @@ import threading
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import insert, select
@@ -171,6 +172,45 @@ async def test_a_read_that_ends_after_the_database_was_closed_leaves_nothing_ope
     await database.close()
     go_on.set()
     assert await reading == 0
+    no_more_threads_than(before)
+
+
+async def test_the_end_waits_for_a_connection_that_nobody_waits_for_any_more(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Else its thread would answer a loop that has ended."""
+    before = set(threading.enumerate())
+    database = await Database.open(path)
+    begun, go_on, connect = asyncio.Event(), threading.Event(), sqlite3.connect
+    loop = asyncio.get_running_loop()
+
+    def slowly(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        loop.call_soon_threadsafe(begun.set)
+        assert go_on.wait(20)
+        made: sqlite3.Connection = connect(*arguments, **options)
+        return made
+
+    monkeypatch.setattr(sqlite3, "connect", slowly)
+    reading = asyncio.create_task(names(database))
+    await begun.wait()
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    assert reading.cancelled()
+    closed: list[bool] = []
+    close = database._writing.close
+
+    async def noted() -> None:
+        closed.append(go_on.is_set())
+        await close()
+
+    monkeypatch.setattr(database._writing, "close", noted)
+    closing = asyncio.create_task(database.close())
+    await asyncio.gather(database._writer, return_exceptions=True)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert closed == []
+    go_on.set()
+    await closing
     no_more_threads_than(before)
 
 

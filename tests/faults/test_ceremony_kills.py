@@ -85,12 +85,17 @@ def step_of(point: str) -> str:
 
 
 def test_every_step_is_walked():
-    """Here, or where the ceremony doesn't come to it; of a unit host in test_unit_durability."""
+    """Here, or where the ceremony doesn't come to it.
+
+    Of a unit host in test_unit_durability, and in test_key_durability.
+    """
     walked = {*COORDINATOR, *elsewhere.COORDINATOR, *elsewhere.COORDINATOR_INIT}
     walked |= {*elsewhere.COORDINATOR_TABLES}
     assert walked == set(coordinator.STEPS)
     assert {*map(step_of, (*ALICE, *BOB)), *elsewhere.AGENT} == set(agent.STEPS)
-    assert {*UNIT_HOST, *both(Write.MADE, Write.CLOCK, Write.BY_HAND)} == set(units.STEPS)
+    hosts = both(Write.MADE, Write.CLOCK, Write.BY_HAND)
+    hosts += both(Write.KEY_TABLES, Write.KEYS, Write.KEY_MARK)
+    assert {*UNIT_HOST, *hosts} == set(units.STEPS)
 
 
 @pytest.mark.timeout(300)
