@@ -130,7 +130,7 @@ def test_where_a_key_would_be_lost_the_instances_name_is_typed(
     screen.of(IN_USE, IN_USE)
     code, said = screen.run(command, typed="ledger-eu\n")
     assert (code, screen.filed) == (6, [body])
-    assert "Not looked for: keys. This version has no key storage that could hold any." in said
+    assert "Not looked for: root keys in key storage. Key users see them" in said
     assert "1  OPERATIONAL  [eu-de].[AZ1-CS1].[00].[03]  0 administrators, new Full" in said
     assert "current Valid" in said
     assert max(map(len, said.split("\n"))) <= 100

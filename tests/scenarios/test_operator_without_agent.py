@@ -168,7 +168,7 @@ def test_a_key_is_loaded_committed_and_set(amy: Operator, people):
 
     said = says(amy, "tke", "cryptounit-mk-setimm", expect=2)
     assert "Here   current register Empty on 3 of 3 units." in said
-    assert "Not looked for: keys." in said and "--yes" in said
+    assert "Not looked for: root keys" in said and "--yes" in said
     number = amy.file("cryptounit-mk-setimm", "--yes")
     carol.approve(number)
     assert amy.wait(number)["state"] == "executed"
