@@ -74,7 +74,9 @@ def say_what_is_lost(console: Console, body: Body, targets: Rows) -> None:
     for text in dict.fromkeys(one for state in states for one in wording.cautions(body, state)):
         for line in wrapped(text, WIDTH - 2):
             console.say(f"  {line}")
-    console.say("  Not looked for: root keys in key storage. Key users see them: quorate keys stats")
+    console.say(
+        "  Not looked for: root keys in key storage. Key users see them: quorate keys stats"
+    )
 
 
 def say_what_they_hold(console: Console, targets: Rows) -> None:
